@@ -1,0 +1,167 @@
+"""The rows: what is measured, how, and what it must reach (DESIGN.md section 9)."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from bench import sides
+from bench.events import joins
+from bench.load import fire, must
+from bench.machine import Cpu, await_true, busy, cpu
+from bench.sides import Side
+
+#: A peer slower than this (changes per second, end to end) makes every ratio against it void.
+LEAST_PEER = 200.0
+QUIET_SECONDS = 0.5
+#: Cores that others may keep busy during a run before the run says so.
+FOREIGN = 0.1
+#: Changes made before anything is timed: pools open, code is loaded, workers have started.
+WARM = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything; `--quick` makes it small, for trying the bench itself."""
+
+    pairs: int = 3
+    requests: int = 10_000
+    changes: int = 2_000
+    burst: int = 10_000
+
+
+QUICK = Size(pairs=1, requests=1_000, changes=200, burst=500)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `ratio` is the median over the pairs; `holds` says whether it is good enough."""
+
+    name: str
+    unit: str
+    sekisu: float
+    baseline: float
+    ratio: float
+    at_least: float
+    aim: float
+    verdict: str
+    notes: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One side, once: changes per second, milliseconds of CPU per change (program; engines), charges posted, requests
+    accepted per second, and the cores that processes foreign to the bench kept busy meanwhile.
+    """
+
+    rate: float
+    cpu_ms: float
+    engines_ms: float
+    charges: int
+    accepted: float
+    foreign: float
+
+    def __str__(self) -> str:
+        foreign = f"; {self.foreign:.2f} cores busy elsewhere" if self.foreign > FOREIGN else ""
+        return (
+            f"{self.rate:,.0f} changes/s, {self.cpu_ms:.2f} ms CPU (engines {self.engines_ms:.2f} more),"
+            f" {self.charges} charges, {self.accepted:,.0f} accepted/s{foreign}"
+        )
+
+
+def elsewhere() -> float:
+    """CPU seconds used so far by what is not the bench."""
+    own = cpu([os.getpid()])
+    return busy() - own.program - own.engines
+
+
+def compare(name: str, unit: str, pairs: list[tuple[float, float]], at_least: float, aim: float) -> Row:
+    """A row from (sekisu, baseline) pairs; `aim` below `at_least` means that less is better."""
+    ratio = median(ours / theirs for ours, theirs in pairs)
+    good = ratio <= at_least if aim < at_least else ratio >= at_least
+    ours, theirs = (median(column) for column in zip(*pairs, strict=True))
+    return Row(name, unit, ours, theirs, ratio, at_least, aim, "ok" if good else "below")
+
+
+class Bench:
+    """The processes of one run, started when a row first needs them."""
+
+    def __init__(self, stack: ExitStack, size: Size, say: Callable[[str], None]) -> None:
+        self.stack, self.size, self.say = stack, size, say
+        self.folder = Path(stack.enter_context(sides.workplace()))
+        self.started: dict[str, Side] = {}
+        self.done: dict[str, int] = {}
+        self.places: dict[str, list[str]] = {}
+        self.sink_: sides.Sink | None = None
+
+    def sink(self) -> sides.Sink:
+        """The payment endpoint."""
+        if self.sink_ is None:
+            self.sink_ = sides.Sink(self.folder)
+            self.stack.callback(self.sink_.stop)
+        return self.sink_
+
+    def side(self, name: str) -> Side:
+        """Sekisu or the peer."""
+        if name not in self.started:
+            self.say(f"starting {name}")
+            made: Side = (sides.Sekisu if name == "sekisu" else sides.Peer)(self.folder / name, self.sink().url)
+            self.stack.callback(made.stop)
+            self.started[name], self.done[name] = made, 0
+            self.changes(name, made.prepare(WARM), WARM)
+        return self.started[name]
+
+    def workspaces(self, name: str, count: int) -> list[str]:
+        """The first `count` workspaces of a side, made when missing."""
+        known = self.places.setdefault(name, [])
+        if len(known) < count:
+            self.say(f"{count - len(known)} workspaces for {name}")
+            known += self.side(name).prepare(count - len(known))
+        return known[:count]
+
+    def freeze(self, name: str) -> None:
+        """Stops a side's background work."""
+        sides.pause(self.side(name))
+
+    def thaw(self, name: str, changes: int) -> None:
+        """Lets it work off `changes` that were kept meanwhile."""
+        sides.resume(self.side(name))
+        self.done[name] += changes
+        self.side(name).check(self.done[name])
+
+    def changes(self, name: str, places: list[str], count: int, *, frozen: bool = False) -> Run:
+        """`count` joins over `places` until the sink has them all; `frozen`: the workers start when all are kept."""
+        side, sink = self.side(name), self.sink()
+        requests, before = joins(side.path, places, count), sink.book()
+        if frozen:
+            self.freeze(name)
+        used, began, foreign = side.cpu(), time.monotonic(), elsewhere()
+        started = began
+        volley = must(fire(side.port, requests), 200)
+        if frozen:
+            started = time.monotonic()
+            sides.resume(side)
+        target = before["seats"] + count
+        await_true(lambda: bool(sink.book()["seats"] >= target), f"{name} charged {count} changes", 600)
+        time.sleep(QUIET_SECONDS)
+        spent, foreign = side.cpu() - used, (elsewhere() - foreign) / (time.monotonic() - began)
+        book = sink.book()
+        self.done[name] += count
+        side.check(self.done[name])
+        each = Cpu(spent.program / count * 1000, spent.engines / count * 1000)
+        rate, charges = count / (book["last_at"] - started), book["charges"] - before["charges"]
+        run = Run(rate, each.program, each.engines, charges, volley.rate, foreign)
+        self.say(f"  {name}: {run}")
+        return run
+
+    def pair(self, places: int, count: int, *, frozen: bool = False) -> tuple[Run, Run]:
+        """Sekisu, then the peer."""
+        ours = self.changes("sekisu", self.workspaces("sekisu", places), count, frozen=frozen)
+        return ours, self.changes("peer", self.workspaces("peer", places), count, frozen=frozen)
+
+    def pairs(self, places: int, count: int) -> list[tuple[Run, Run]]:
+        """Sekisu, peer, Sekisu, peer ..."""
+        return [self.pair(places, count) for _ in range(self.size.pairs)]

@@ -1,0 +1,1 @@
+"""What is true: pure functions over facts, standard library only."""

@@ -1,0 +1,1 @@
+"""What we remember: plain SQL over PostgreSQL, one module per thing remembered."""

@@ -1,0 +1,89 @@
+"""One pool of connections per process, made on first use (never at import, so a fork shares nothing)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from billing.core.errors import UnavailableError
+
+Conn = psycopg.Connection[DictRow]
+Row = dict[str, Any]
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+#: The role that may add to the ledger and never change it (migration 0002).
+APP_ROLE = "sekisu_app"
+
+
+class Database:
+    """A PostgreSQL by URL. Every use is one transaction, committed at the end of the block."""
+
+    def __init__(self, url: str, size: int = 10, timeout_s: float = 10.0) -> None:
+        self.url = url
+        self._size = size
+        self._timeout_s = timeout_s
+        self._pool: ConnectionPool[Conn] | None = None
+        self._lock = Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Conn]:
+        """One READ COMMITTED transaction. Raises UnavailableError when the database does not answer."""
+        try:
+            with self._open().connection() as connection:
+                yield connection
+        except (psycopg.OperationalError, PoolTimeout) as fault:
+            raise UnavailableError(f"the database does not answer: {str(fault).strip()}") from fault
+
+    def _open(self) -> ConnectionPool[Conn]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ConnectionPool(
+                    self.url,
+                    min_size=1,
+                    max_size=self._size,
+                    timeout=self._timeout_s,
+                    kwargs={"row_factory": dict_row, "options": "-c timezone=UTC"},
+                    configure=_take_role,
+                    open=True,
+                )
+            return self._pool
+
+    def close(self) -> None:
+        """Return every connection; the next use opens a new pool."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+
+def _take_role(connection: Conn) -> None:
+    """Work under the role that cannot change the ledger, where the database has it."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')) AS has", (APP_ROLE,)
+    ).fetchone()
+    if row and row["has"]:
+        connection.execute(f"SET ROLE {APP_ROLE}")
+    connection.commit()
+
+
+def one(connection: Conn, query: str, parameters: Parameters = None) -> Row | None:
+    """The first row of a query, or None."""
+    return connection.execute(query, parameters).fetchone()
+
+
+def many(connection: Conn, query: str, parameters: Parameters = None) -> list[Row]:
+    """All rows of a query."""
+    return connection.execute(query, parameters).fetchall()
+
+
+def wall_clock(connection: Conn) -> datetime:
+    """The database's clock (UTC): the only clock that decides (law 4)."""
+    row = one(connection, "SELECT clock_timestamp() AS now")
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    now: datetime = row["now"]
+    return now

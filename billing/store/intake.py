@@ -1,0 +1,267 @@
+"""Files what rooms read: facts of a workspace go to it, facts of a shared board to the board and to each of its homes.
+
+A home of a board is every workspace that any attach or shown owner ever named; each gets a copy of all the board's
+facts, so that a workspace's statement depends on its own rows alone and no settlement reads another workspace.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from billing.core.facts import fact_id
+from billing.store.db import Conn, Row, many, one
+from billing.store.workspaces import by_external_ids
+from billing.tools.room import Event
+
+#: How far ahead of the moment we hear of it a fact may lie (law 4).
+AHEAD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose facts these are: the account, the tool, and whether the tool's boards are shared between workspaces."""
+
+    account_id: str
+    tool: str
+    shared_boards: bool
+
+
+@dataclass(slots=True)
+class Heard:
+    """One event and how we heard of it; `filed` fills in what became of it."""
+
+    event: Event
+    heard_at: datetime
+    delivery_id: str | None = None
+    source: str | None = None
+    workspace_id: str | None = None
+    waits_for: str | None = None
+    quarantined: str | None = None
+    id: str = ""
+
+
+@dataclass(slots=True)
+class Filed:
+    """The workspaces that have something new to settle."""
+
+    workspaces: set[str] = field(default_factory=set)
+
+
+def file(connection: Conn, source: Source, heard: Sequence[Heard]) -> Filed:
+    """File events as facts; the same event again changes nothing. Marks on each what it waits for, if anything."""
+    # A workspace is created under the exclusive form of this lock: it sees all facts filed before, or they see it.
+    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 7))", (source.account_id,))
+    for one_heard in heard:
+        event = one_heard.event
+        one_heard.id = fact_id(source.account_id, one_heard.source or source.tool, event.source_id, event.ordinal)
+    _name_workspaces(connection, source, heard)
+    known = by_external_ids(connection, source.account_id, source.tool, _named(heard))
+    filed = Filed()
+    on_boards = [one_heard for one_heard in heard if _on_shared_board(source, one_heard.event)]
+    direct = [one_heard for one_heard in heard if not _on_shared_board(source, one_heard.event)]
+    _judge(source, heard, known)
+    _file_direct(connection, [h for h in direct if h.workspace_id and not h.quarantined], source.tool, filed)
+    _file_boards(connection, source, [h for h in on_boards if not h.quarantined], filed)
+    return filed
+
+
+def _on_shared_board(source: Source, event: Event) -> bool:
+    return source.shared_boards and event.board is not None and event.kind.startswith("board.")
+
+
+def _name_workspaces(connection: Conn, source: Source, heard: Iterable[Heard]) -> None:
+    """A fact of a person that names only a board belongs to the workspace that shows as, or last became, its owner."""
+    for one_heard in heard:
+        event = one_heard.event
+        if event.workspace is None and event.board and event.kind.startswith("member."):
+            owner = event.owner or _last_owner(connection, source, event.board)
+            if owner:
+                one_heard.event = _in_workspace(event, owner)
+
+
+def _in_workspace(event: Event, workspace: str) -> Event:
+    return Event(
+        kind=event.kind,
+        at=event.at,
+        source_id=event.source_id,
+        ordinal=event.ordinal,
+        workspace=workspace,
+        member=event.member,
+        name=event.name,
+        seq=event.seq,
+        data=event.data,
+    )
+
+
+def _last_owner(connection: Conn, source: Source, board: str) -> str | None:
+    row = one(
+        connection,
+        """SELECT COALESCE(workspace, owner) AS owner FROM board_fact
+           WHERE account_id = %s AND tool = %s AND board = %s AND COALESCE(workspace, owner) <> ''
+           ORDER BY (kind = 'board.attached') DESC, at DESC LIMIT 1""",
+        (source.account_id, source.tool, board),
+    )
+    return str(row["owner"]) if row else None
+
+
+def _named(heard: Iterable[Heard]) -> set[str]:
+    return {name for h in heard for name in (h.event.workspace, h.event.owner) if name}
+
+
+def _judge(source: Source, heard: Iterable[Heard], known: dict[str, Row]) -> None:
+    """Find each event's workspace and its time; say what it waits for, or why it is quarantined."""
+    for one_heard in heard:
+        event = one_heard.event
+        workspace = known.get(event.workspace or event.owner or "")
+        if workspace and workspace["now"] is not None:
+            one_heard.heard_at = workspace["now"]
+        if event.at > one_heard.heard_at + AHEAD:
+            one_heard.quarantined = "dated more than 5 minutes ahead of the moment it was heard (law 4)"
+        shared = _on_shared_board(source, event)
+        if workspace and not shared:
+            one_heard.workspace_id = workspace["id"]
+        elif workspace is None and (not shared or (event.kind == "board.attached" and event.workspace)):
+            one_heard.waits_for = waits_for(source.account_id, source.tool, event.workspace, event.board)
+
+
+def waits_for(account_id: str, tool: str, workspace: str | None, board: str | None = None) -> str:
+    """What a parked delivery waits for: a workspace to become known, or a board to get an owner."""
+    return f"{account_id}/{tool}/{workspace}" if workspace else f"{account_id}/{tool}/board:{board}"
+
+
+_COLUMNS = (
+    "id, kind, at, heard_at, source, source_id, ordinal, member, board, workspace, owner, source_seq, data, delivery_id"
+)
+#: The same columns of a board's fact `b`, heard by workspace `w` whose clock is `c`.
+_COPIED = (
+    "b.id, b.kind, b.at, COALESCE(c.now, b.heard_at), b.source, b.source_id, b.ordinal, b.member, b.board, "
+    "b.workspace, b.owner, b.source_seq, b.data, b.delivery_id"
+)
+_UNNEST = """unnest(%(ids)s::text[], %(kinds)s::text[], %(ats)s::timestamptz[], %(heards)s::timestamptz[],
+    %(sources)s::text[], %(source_ids)s::text[], %(ordinals)s::int[], %(members)s::text[], %(boards)s::text[],
+    %(workspaces)s::text[], %(owners)s::text[], %(seqs)s::bigint[], %(datas)s::jsonb[], %(deliveries)s::text[])"""
+
+
+def _arrays(tool: str, heard: Sequence[Heard]) -> dict[str, object]:
+    events = [h.event for h in heard]
+    return {
+        "ids": [h.id for h in heard],
+        "kinds": [e.kind for e in events],
+        "ats": [e.at for e in events],
+        "heards": [h.heard_at for h in heard],
+        "sources": [h.source or tool for h in heard],
+        "source_ids": [e.source_id for e in events],
+        "ordinals": [e.ordinal for e in events],
+        "members": [e.member for e in events],
+        "boards": [e.board for e in events],
+        "workspaces": [e.workspace for e in events],
+        "owners": [e.owner for e in events],
+        "seqs": [e.seq for e in events],
+        "datas": [json.dumps(dict(e.data) | ({"name": e.name} if e.name else {})) for e in events],
+        "deliveries": [h.delivery_id for h in heard],
+    }
+
+
+def _file_direct(connection: Conn, heard: Sequence[Heard], tool: str, filed: Filed) -> None:
+    if not heard:
+        return
+    found = many(
+        connection,
+        f"""INSERT INTO fact (workspace_id, {_COLUMNS})
+            SELECT * FROM {_UNNEST.replace("unnest(", "unnest(%(homes)s::text[], ")}
+            ON CONFLICT (workspace_id, id) DO NOTHING RETURNING workspace_id""",  # noqa: S608 - constants of this file
+        _arrays(tool, heard) | {"homes": [h.workspace_id for h in heard]},
+    )
+    filed.workspaces.update(row["workspace_id"] for row in found)
+
+
+def _file_boards(connection: Conn, source: Source, heard: Sequence[Heard], filed: Filed) -> None:
+    if not heard:
+        return
+    base = {"account": source.account_id, "tool": source.tool}
+    boards = sorted({h.event.board for h in heard if h.event.board})
+    # One reader at a time for each board, in one order, so that no copy is missed and nobody deadlocks.
+    connection.execute(
+        """INSERT INTO board (account_id, tool, board)
+           SELECT %(account)s, %(tool)s, b FROM unnest(%(boards)s::text[]) AS b ORDER BY b
+           ON CONFLICT (account_id, tool, board) DO UPDATE SET board = EXCLUDED.board""",
+        base | {"boards": boards},
+    )
+    connection.execute(
+        f"""INSERT INTO board_fact (account_id, tool, {_COLUMNS})
+            SELECT %(account)s, %(tool)s, * FROM {_UNNEST}
+            ON CONFLICT (account_id, tool, board, id) DO UPDATE SET owner = EXCLUDED.owner
+            WHERE board_fact.owner IS NULL AND EXCLUDED.owner IS NOT NULL""",  # noqa: S608 - constants of this file
+        base | _arrays(source.tool, heard),
+    )
+    homes = sorted({(name, h.event.board) for h in heard for name in (h.event.workspace, h.event.owner) if name})
+    connection.execute(
+        """INSERT INTO board_home (account_id, tool, external_id, board)
+           SELECT %(account)s, %(tool)s, * FROM unnest(%(names)s::text[], %(boards)s::text[])
+           ON CONFLICT DO NOTHING""",
+        base | {"names": [name for name, _ in homes], "boards": [board for _, board in homes]},
+    )
+    filed.workspaces |= copy_home(connection, source, boards, [h.id for h in heard], homes)
+    unpark(connection, [waits_for(source.account_id, source.tool, None, board) for _, board in homes])
+
+
+def copy_home(
+    connection: Conn, source: Source, boards: Sequence[str], ids: Sequence[str], homes: Sequence[tuple[str, str | None]]
+) -> set[str]:
+    """Copy board facts to the boards' homes: the facts `ids`, and everything of each board to a home just named.
+
+    Answers the workspaces that got something new. A clocked workspace hears at its clock's now.
+    """
+    found = many(
+        connection,
+        f"""INSERT INTO fact (workspace_id, {_COLUMNS})
+            SELECT w.id, {_COPIED}
+            FROM board_fact b
+            JOIN board_home h ON (h.account_id, h.tool, h.board) = (b.account_id, b.tool, b.board)
+            JOIN workspace w ON (w.account_id, w.tool, w.external_id) = (h.account_id, h.tool, h.external_id)
+            LEFT JOIN clock c ON c.id = w.clock_id
+            WHERE b.account_id = %(account)s AND b.tool = %(tool)s AND b.board = ANY(%(boards)s)
+              AND (b.id = ANY(%(ids)s) OR (h.external_id, h.board) IN
+                   (SELECT * FROM unnest(%(home_names)s::text[], %(home_boards)s::text[])))
+            ON CONFLICT (workspace_id, id) DO UPDATE SET owner = EXCLUDED.owner, settled_at = NULL
+            WHERE fact.owner IS NULL AND EXCLUDED.owner IS NOT NULL
+            RETURNING workspace_id""",  # noqa: S608 - constants of this file
+        {
+            "account": source.account_id,
+            "tool": source.tool,
+            "boards": list(boards),
+            "ids": list(ids),
+            "home_names": [name for name, _ in homes],
+            "home_boards": [board for _, board in homes],
+        },
+    )
+    return {row["workspace_id"] for row in found}
+
+
+def unpark(connection: Conn, keys: Sequence[str]) -> None:
+    """Read again, with their first `heard_at`, the deliveries that waited for one of `keys`."""
+    connection.execute(
+        """UPDATE delivery SET state = 'kept', reason = NULL, waits_for = NULL, due_at = now()
+           WHERE state = 'parked' AND waits_for = ANY(%s)""",
+        (list(keys),),
+    )
+
+
+def adopt(connection: Conn, workspace_id: str) -> None:
+    """A workspace became known: give it the facts of its boards and read again what waited for it.
+
+    Call in the transaction that creates it, before the insert or after.
+    """
+    row = one(connection, "SELECT * FROM workspace WHERE id = %s", (workspace_id,))
+    assert row is not None  # noqa: S101 - the caller has just made it
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (row["account_id"],))
+    boards = many(
+        connection,
+        "SELECT board FROM board_home WHERE account_id = %s AND tool = %s AND external_id = %s",
+        (row["account_id"], row["tool"], row["external_id"]),
+    )
+    names = [board["board"] for board in boards]
+    source = Source(row["account_id"], row["tool"], shared_boards=True)
+    copy_home(connection, source, names, [], [(row["external_id"], board) for board in names])
+    unpark(connection, [waits_for(row["account_id"], row["tool"], row["external_id"])])

@@ -1,0 +1,108 @@
+"""From rows to the core's values and back; no SQL, no decisions."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+from billing.core.facts import Fact
+from billing.core.lines import Line, Subscription, Terms
+from billing.core.roster import BoardHead, MemberHead, Span
+
+Row = Mapping[str, Any]
+
+
+def fact(row: Row) -> Fact:
+    """A row of `fact` or `board_fact`."""
+    return Fact(
+        id=row["id"],
+        kind=row["kind"],
+        at=row["at"],
+        heard_at=row["heard_at"],
+        source=row["source"],
+        source_id=row["source_id"],
+        ordinal=row["ordinal"],
+        member=row["member"],
+        board=row["board"],
+        workspace=row["workspace"],
+        owner=row["owner"],
+        seq=row["source_seq"],
+        data=row["data"],
+    )
+
+
+def member_head(row: Row) -> MemberHead:
+    """A row of `member`."""
+    return MemberHead(
+        membership=row["membership"],
+        deactivated=row["deactivated"],
+        on=row["on_boards"],
+        open=row["open_boards"],
+        shut=row["shut_boards"],
+        billable=row["billable"],
+        rule=row["rule"],
+        since=row["since"],
+        fact_id=row["fact_id"],
+        last_at=row["last_at"],
+        name=row["name"],
+        role=row["role"],
+    )
+
+
+def board_head(row: Row) -> BoardHead:
+    """A row of `board_head`."""
+    return BoardHead(
+        owner=row["owner"],
+        closed=row["closed"],
+        initial=row["initial"],
+        hint_at=row["hint_at"],
+        explicit_at=row["explicit_at"],
+        last_at=row["last_at"],
+    )
+
+
+def span(row: Row) -> Span:
+    """A row of `span`."""
+    return Span(row["member"], row["start_at"], row["fact_id"], row["end_at"])
+
+
+def line(row: Row) -> Line:
+    """A row of `line`."""
+    return Line(
+        subscription=row["subscription_id"],
+        n=row["n"],
+        kind=row["kind"],
+        instant=row["instant"],
+        unit_amount=row["unit_amount"],
+        seats=row["seats"],
+        fraction=Fraction(row["fraction"]),
+        amount=row["amount"],
+        currency=row["currency"],
+        method=row["method"],
+        rounding=row["rounding"],
+        rules=tuple(row["rules"]),
+        facts=tuple(row["facts"]),
+    )
+
+
+def terms(data: Mapping[str, Any]) -> Terms:
+    """The pinned terms of a period, from their JSON."""
+    return Terms(**data)
+
+
+def terms_json(value: Terms) -> dict[str, Any]:
+    """The JSON that `terms` reads."""
+    return asdict(value)
+
+
+def subscription(row: Row) -> Subscription:
+    """A row of `subscription`."""
+    return Subscription(
+        id=row["id"],
+        started_at=row["started_at"],
+        anchor=row["anchor"],
+        zone=row["zone"],
+        months=row["months"],
+        fact_id=row["fact_id"],
+        opening_seats=row["opening_seats"],
+    )

@@ -1,0 +1,107 @@
+"""The workspace row: who is settled next, how far, and where its chain and credit stand."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from billing.core.errors import NotFoundError
+from billing.core.incremental import Position
+from billing.store.db import Conn, Row, many, one
+
+#: The workspace's now: its clock's, else the database's; it never moves back (law 4).
+_NOW = "GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)"
+
+
+def locked(connection: Conn, workspace_id: str) -> Row:
+    """The workspace row, locked until the transaction ends, with its `now`. Raises NotFoundError."""
+    row = one(
+        connection,
+        f"""SELECT w.*, {_NOW} AS now FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
+            WHERE w.id = %s FOR UPDATE OF w""",  # noqa: S608 - a constant of this file
+        (workspace_id,),
+    )
+    if row is None:
+        raise NotFoundError(f"there is no workspace {workspace_id}")
+    return row
+
+
+def get(connection: Conn, workspace_id: str) -> Row:
+    """The workspace row with its `now`, unlocked. Raises NotFoundError."""
+    row = one(
+        connection,
+        f"""SELECT w.*, {_NOW} AS now FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
+            WHERE w.id = %s""",  # noqa: S608 - a constant of this file
+        (workspace_id,),
+    )
+    if row is None:
+        raise NotFoundError(f"there is no workspace {workspace_id}")
+    return row
+
+
+def position(row: Row) -> Position:
+    """Where the workspace stands, as the incremental form reads it."""
+    return Position(row["occupied"], row["purchased"], row["opened"], row["frontier"])
+
+
+def move(
+    connection: Conn,
+    workspace_id: str,
+    position: Position,
+    settled_through: datetime,
+    due_at: datetime | None,
+    chain: tuple[int, bytes],
+    credit: int,
+) -> None:
+    """Write where the workspace stands after a settlement."""
+    connection.execute(
+        """UPDATE workspace SET occupied = %s, purchased = %s, opened = %s, frontier = %s, settled_through = %s,
+                                due_at = %s, chain_seq = %s, chain_head = %s, credit = %s,
+                                state = CASE WHEN %s > 0 AND state = 'free' THEN 'active' ELSE state END
+           WHERE id = %s""",
+        (
+            position.occupied,
+            position.purchased,
+            position.opened,
+            position.frontier,
+            settled_through,
+            due_at,
+            *chain,
+            credit,
+            position.opened,
+            workspace_id,
+        ),
+    )
+
+
+def rechain(connection: Conn, workspace_id: str, chain: tuple[int, bytes], credit: int) -> None:
+    """Write the chain's head and the credit after a payment was booked."""
+    connection.execute(
+        "UPDATE workspace SET chain_seq = %s, chain_head = %s, credit = %s WHERE id = %s",
+        (*chain, credit, workspace_id),
+    )
+
+
+def due(connection: Conn, limit: int) -> list[str]:
+    """Workspaces with a due instant at or before their own now, or with facts that wait to be settled."""
+    found = many(
+        connection,
+        """SELECT w.id FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
+           WHERE w.due_at <= COALESCE(c.now, clock_timestamp())
+           UNION
+           SELECT DISTINCT f.workspace_id FROM fact f JOIN workspace w ON w.id = f.workspace_id
+           LEFT JOIN clock c ON c.id = w.clock_id
+           WHERE f.settled_at IS NULL AND f.at <= GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)
+           LIMIT %s""",
+        (limit,),
+    )
+    return [row["id"] for row in found]
+
+
+def by_external_ids(connection: Conn, account_id: str, tool: str, external_ids: Iterable[str]) -> dict[str, Row]:
+    """Workspaces of an account by the tool's own ids, each with its clock's `now` (None: no clock)."""
+    found = many(
+        connection,
+        """SELECT w.id, w.external_id, c.now FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
+           WHERE w.account_id = %s AND w.tool = %s AND w.external_id = ANY(%s)""",
+        (account_id, tool, list(external_ids)),
+    )
+    return {row["external_id"]: row for row in found}

@@ -1,0 +1,1 @@
+"""The door: webhooks, callbacks, the API, the console and the command line."""

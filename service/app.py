@@ -1,0 +1,48 @@
+"""The door as one Flask application."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from flask import Flask, Response
+
+from billing.settings import Settings
+from billing.store.db import Database
+from service import health, problem
+from service.receiver import callbacks, webhooks
+from workers.bell import Bell
+
+#: Connections to the database of one web process, beside the committer's; and seconds to wait for one.
+_POOL = 8
+_POOL_PATIENCE = 2.0
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Flask:
+    """The application for `settings`, whose addresses must be known. Nothing is connected or started yet."""
+    app = Flask("service", static_folder=None)
+    db = Database(settings.database_url, _POOL, _POOL_PATIENCE)
+    bell = Bell(settings.redis_url)
+    app.extensions["sekisu"] = {"settings": settings, "db": db, "bell": bell}
+    problem.register(app)
+    health.register(app, settings, db)
+    app.extensions["sekisu"]["door"] = webhooks.register(app, settings, db, bell, clock)
+    callbacks.register(app, settings, db, bell, clock)
+    app.after_request(_guard)
+    if importlib.util.find_spec("service.api") is not None:
+        register = getattr(importlib.import_module("service.api"), "register", None)
+        if register is not None:
+            register(app, settings, db, bell)
+    return app
+
+
+def _guard(response: Response) -> Response:
+    """Headers that every answer has, unless its route says otherwise."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

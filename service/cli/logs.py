@@ -1,0 +1,33 @@
+"""One log format for every process: plain text, or one JSON object a line."""
+
+import json
+import logging
+from typing import Any
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """One line: time (seconds since the epoch), level, logger, message and, of a fault, the trace."""
+        entry = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["trace"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def config(log_format: str) -> dict[str, Any]:
+    """A `logging.config` dictionary that sends everything from INFO up to stderr, `text` or `json`."""
+    text = {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": _JsonFormatter} if log_format == "json" else text},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "loggers": {},  # named, because granian lays this over a configuration of its own
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+    }

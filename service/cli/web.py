@@ -1,0 +1,59 @@
+"""Serves webhooks, callbacks and the API over HTTP."""
+
+import gc
+import os
+import resource
+from types import ModuleType
+
+import click
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+from billing.settings import Settings
+from service import app
+from service.cli import lifeline, logs
+from service.cli.ports import check_port
+
+#: Connections one process accepts at a time. Each may hold a thread while its body trickles in, so there are more
+#: threads than connections: slow senders can never take the last thread from a quick one.
+_CONNECTIONS = 1024
+_THREADS = _CONNECTIONS + 64
+
+
+@click.command()
+def command() -> None:
+    """Serves webhooks, callbacks and the API until it is asked to stop."""
+    settings = Settings.load(os.environ)
+    settings.need("database_url", "redis_url", "payment_url")
+    check_port(settings.host, settings.port, "SEKISU_PORT")
+    lifeline.hold()
+    _raise_file_limit()
+    share_memory(app)
+    Server(
+        "service.wsgi:app",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.web_processes,
+        blocking_threads=_THREADS,
+        backpressure=_CONNECTIONS,
+        backlog=2048,
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+        log_level=LogLevels.error,  # it warns of the many threads, which are on purpose
+        log_dictconfig=logs.config(settings.log_format),
+    ).serve()
+
+
+def share_memory(*_loaded: ModuleType) -> None:
+    """Keeps what is imported so far in memory that the forks share: no collection touches, and so copies, its pages."""
+    gc.freeze()
+
+
+def _raise_file_limit() -> None:
+    """Asks for as many open files as the system lets us: a connection is one, and some systems begin at 256."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

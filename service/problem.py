@@ -1,0 +1,52 @@
+"""How the door says no: problem+json (RFC 9457), for the pages nobody wrote as well."""
+
+import json
+import logging
+from collections.abc import Mapping
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
+
+from billing.core.errors import UnavailableError
+
+_LOG = logging.getLogger("sekisu.door")
+#: Seconds after which a sender may try again.
+RETRY_AFTER = "5"
+
+
+def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **more: object) -> Response:
+    """A problem+json answer; `more` are further members, such as `rule` or `errors`."""
+    title = HTTP_STATUS_CODES.get(status, "Error")
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, **more}
+    text = json.dumps(body, ensure_ascii=False) + "\n"
+    return Response(text, status, headers, content_type="application/problem+json")
+
+
+def unavailable(detail: str = "the database does not answer just now") -> Response:
+    """503, and when to come again."""
+    return problem(503, UnavailableError.code, detail, {"Retry-After": RETRY_AFTER})
+
+
+def register(app: Flask) -> None:
+    """Answer every fault of `app` as a problem."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(UnavailableError, _unavailable)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _http(fault: HTTPException) -> Response:
+    status = fault.code or 500
+    name = HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "_").replace("'", "")
+    headers = {name: value for name, value in fault.get_headers() if name in {"Allow", "Retry-After", "Location"}}
+    return problem(status, name, fault.description or name, headers)
+
+
+def _unavailable(fault: UnavailableError) -> Response:
+    _LOG.warning("%s", fault)
+    return unavailable()
+
+
+def _unforeseen(fault: Exception) -> Response:
+    _LOG.error("a request failed", exc_info=fault)
+    return problem(500, "internal", "something went wrong here; it was written down")

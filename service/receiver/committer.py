@@ -1,0 +1,154 @@
+"""Group commit: one thread per process commits what all waiting requests brought, in one statement (ADR 0005)."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+import psycopg
+
+from billing.core.errors import UnavailableError
+from billing.store import inbox
+from billing.store.db import Conn
+from billing.store.inbox import Delivery, Outcome
+
+#: Seconds a request waits for its commit.
+PATIENCE = 2.0
+#: Rows and body bytes of one statement.
+MOST_ROWS = 256
+MOST_BYTES = 4 * 1024 * 1024
+
+_LOG = logging.getLogger("sekisu.receiver")
+
+
+class _Ticket:
+    """One request that waits: `done` is released when `outcome` is set, or left None for a failure."""
+
+    __slots__ = ("delivery", "done", "given_up", "outcome")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.outcome: Outcome | None = None
+        self.given_up = False
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def settle(self, outcome: Outcome | None) -> None:
+        self.outcome = outcome
+        self.done.release()
+
+
+class Committer:
+    """Keeps deliveries for many threads. Its own thread and connection are made on first use, so a fork is safe."""
+
+    def __init__(
+        self,
+        database_url: str,
+        patience: float = PATIENCE,
+        keep: Callable[[Conn, list[Delivery]], list[Outcome]] = inbox.keep,
+    ) -> None:
+        self._url = database_url
+        self._patience = patience
+        self._keep = keep
+        self._pid = 0
+        self._start = threading.Lock()
+        self._queue: SimpleQueue[_Ticket] = SimpleQueue()
+
+    def keep(self, delivery: Delivery) -> Outcome:
+        """Return once `delivery` is committed. Raises UnavailableError when that did not happen within the patience."""
+        if self._pid != os.getpid():
+            self._begin()
+        ticket = _Ticket(delivery)
+        self._queue.put(ticket)
+        if not ticket.done.acquire(timeout=self._patience):
+            ticket.given_up = True
+            raise UnavailableError(f"a delivery waited {self._patience} s for its commit")
+        if ticket.outcome is None:
+            raise UnavailableError("a delivery could not be committed")
+        return ticket.outcome
+
+    def _begin(self) -> None:
+        with self._start:
+            if self._pid != os.getpid():
+                self._queue = SimpleQueue()  # what a parent had in its own is the parent's
+                writer = _Writer(self._url, self._keep)
+                threading.Thread(target=_run, args=(self._queue, writer), name="committer", daemon=True).start()
+                self._pid = os.getpid()
+
+
+def _run(queue: SimpleQueue[_Ticket], writer: "_Writer") -> None:
+    while True:
+        batch = _gather(queue)
+        try:
+            writer.write(batch)
+        except Exception:  # noqa: BLE001 - the one thread all requests depend on must outlive any fault
+            _LOG.exception("a batch of %d deliveries could not be committed", len(batch))
+        for ticket in batch:
+            if ticket.done.locked():
+                ticket.settle(None)
+
+
+def _gather(queue: SimpleQueue[_Ticket]) -> list[_Ticket]:
+    """Wait for one ticket, then take all that wait beside it, up to the limits."""
+    batch = [queue.get()]
+    size = len(batch[0].delivery.body)
+    try:
+        while len(batch) < MOST_ROWS and size < MOST_BYTES:
+            ticket = queue.get_nowait()
+            size += len(ticket.delivery.body)
+            batch.append(ticket)
+    except Empty:
+        pass
+    return [ticket for ticket in batch if not ticket.given_up]
+
+
+class _Writer:
+    """The committer's connection, and what it does when a batch fails."""
+
+    def __init__(self, database_url: str, keep: Callable[[Conn, list[Delivery]], list[Outcome]]) -> None:
+        self._url = database_url
+        self._keep = keep
+        self._connection: Conn | None = None
+
+    def write(self, batch: list[_Ticket]) -> None:
+        """Commit and settle the tickets; those left unsettled failed."""
+        if not batch:
+            return
+        try:
+            outcomes = self._attempt([ticket.delivery for ticket in batch])
+        except psycopg.OperationalError as fault:
+            _LOG.warning("the database does not answer: %s", str(fault).strip())
+        except Exception as fault:  # noqa: BLE001 - whatever a row did, its neighbours must not suffer for it
+            self._single(batch, fault)
+        else:
+            for ticket, outcome in zip(batch, outcomes, strict=True):
+                ticket.settle(outcome)
+
+    def _single(self, batch: list[_Ticket], fault: Exception) -> None:
+        """One of the batch is bad: try each alone."""
+        if len(batch) == 1:
+            _LOG.error("delivery %s could not be kept", batch[0].delivery.id, exc_info=fault)
+            return
+        for ticket in batch:
+            self.write([ticket])
+
+    def _attempt(self, deliveries: list[Delivery]) -> list[Outcome]:
+        """Once more after a lost connection or a deadlock: keeping twice is keeping once."""
+        try:
+            return self._keep(self._open(), deliveries)
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            self._drop()
+            time.sleep(0.01)
+            return self._keep(self._open(), deliveries)
+
+    def _open(self) -> Conn:
+        if self._connection is None or self._connection.closed:
+            self._connection = inbox.connect(self._url)
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,8 @@
+"""What the web server imports, in each of its processes."""
+
+import os
+
+from billing.settings import Settings
+from service.app import create_app
+
+app = create_app(Settings.load(os.environ))

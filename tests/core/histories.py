@@ -1,0 +1,260 @@
+"""Histories nobody thought of: who did what and when, and in what order, batches and copies it was heard.
+
+A seed tells the frame and one seed each tells a fact, so that a failure shrinks to few facts and runs fast.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from random import Random
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from billing.core.calendar import midnight
+from billing.core.facts import BOARD_KINDS, Fact, fact_id, order
+from billing.core.incremental import Change, advance
+from billing.core.lines import Line, Pins, Subscription, Terms
+from billing.core.roster import MemberHead
+from billing.core.statement import Replay, statement
+from tests.core.memory import Remembered
+from tests.core.telling import by_key
+
+Step = Callable[..., Change]
+Whole = Callable[..., tuple[Line, ...]]
+
+#: How every law is tried.
+LAW = settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+MOST_PEOPLE, MOST_BOARDS, FEWEST_FACTS, MOST_FACTS = 12, 4, 8, 60
+
+_KINDS = [
+    *["member.joined"] * 5,
+    *["member.left"] * 3,
+    "member.invited",
+    *["member.deactivated"] * 2,
+    "member.reactivated",
+    "member.role_changed",
+    *["board.member_added"] * 8,
+    *["board.member_removed"] * 3,
+    *["board.attached"] * 2,
+    "board.detached",
+    *["board.closed"] * 2,
+    "board.reopened",
+]
+#: Minutes from the instant to the hearing of it; a clock may run up to five minutes ahead.
+_PROMPT = [0, 0, 0, -4, 1]
+_LATE = [0, 0, 0, 0, 0, -4, 60, 12 * 60, 5 * 24 * 60, 20 * 24 * 60, 35 * 24 * 60]
+_SHUFFLED = range(60 * 24 * 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one settlement hears at `now` (UTC), copies of old facts among it; `dies` before its commit, then again."""
+
+    now: datetime
+    facts: tuple[Fact, ...] = ()
+    dies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A set of facts, one way in which they were heard, and the terms they are billed under, up to `end` (UTC)."""
+
+    facts: tuple[Fact, ...]
+    batches: tuple[Batch, ...]
+    pins: Pins
+    end: datetime
+
+    @property
+    def start(self) -> datetime:
+        """When the subscription started (UTC)."""
+        assert self.pins.subscription is not None
+        return self.pins.subscription.started_at
+
+    def pins_at(self, now: datetime) -> Pins:
+        """Nobody knows of a subscription before it starts."""
+        return self.pins if now >= self.start else Pins()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the tried histories were like: numbers of facts, of histories, and of those with a re-rated line."""
+
+    facts: Counter[str] = field(default_factory=Counter)
+    histories: int = 0
+    rerated: int = 0
+
+    def share(self, what: str) -> float:
+        """The share of facts that are `late`, `same-instant` or `board`."""
+        return self.facts[what] / self.facts["all"]
+
+
+def histories() -> st.SearchStrategy[History]:
+    """Histories for hypothesis: up to 12 people, 4 boards and 60 facts over two periods."""
+    seeds = st.integers(0, 2**32 - 1)
+    numbers = st.integers(FEWEST_FACTS, MOST_FACTS).flatmap(lambda n: st.lists(seeds, min_size=n, max_size=n))
+    return st.builds(history, seeds, numbers)
+
+
+def seeded(seed: int) -> History:
+    """A history for one fixed seed."""
+    random = Random(seed)
+    return history(seed, [random.getrandbits(32) for _ in range(random.randint(FEWEST_FACTS, MOST_FACTS))])
+
+
+def history(seed: int, fact_seeds: Sequence[int]) -> History:
+    """The history that these seeds tell."""
+    random = Random(seed)
+    pins = _pins(random)
+    subscription = pins.subscription
+    assert subscription is not None
+    instants = _instants(random, subscription)
+    people = [f"p{i}" for i in range(random.randint(1, MOST_PEOPLE))]
+    boards = [f"b{i}" for i in range(random.randint(1, MOST_BOARDS))]
+    delays = random.choice([_PROMPT, _LATE, _LATE, _LATE, _SHUFFLED, _SHUFFLED])
+    facts = tuple(_fact(Random(told), i, instants, people, boards, delays) for i, told in enumerate(fact_seeds))
+    batches = _batches(random, facts, subscription.started_at)
+    end = max(batches[-1].now, subscription.renewal(2))
+    return History(facts, batches, pins, end)
+
+
+def _pins(random: Random) -> Pins:
+    anchor = random.choice([date(2025, 1, 15), date(2024, 1, 31), date(2018, 10, 20)])
+    zone = random.choice(["UTC", "Asia/Tokyo", "America/Sao_Paulo"])
+    opening = random.choice([None, None, None, 2])
+    started = midnight(anchor, zone) + timedelta(hours=random.choice([0, 0, 9]))
+    method = random.choice(["months_days", "actual_days", "thirty_360", "seconds"])
+    rounding = random.choice(["half_up", "half_even", "floor", "ceil"])
+    guests_free, shut_count = random.random() < 0.1, random.random() < 0.2
+    terms = {
+        n: Terms(f"p{n}", "plan", "month", "USD", 1250 + n, method, rounding, "auto_seats", guests_free, shut_count)  # type: ignore[arg-type]
+        for n in range(8)
+    }
+    return Pins(Subscription("sub", started, anchor, zone, 1, "start", opening), terms)
+
+
+def _instants(random: Random, subscription: Subscription) -> list[datetime]:
+    """Few enough that facts meet at one of them; the borders of periods come up often."""
+    start, renewal, end = subscription.started_at, subscription.renewal(1), subscription.renewal(2)
+    borders = [start, renewal, renewal - timedelta(seconds=1), start - timedelta(days=2)]
+    hours = int((end - start).total_seconds() // 3600)
+    free = [start + timedelta(hours=random.randint(-72, hours - 1)) for _ in range(random.randint(3, 24))]
+    return free + borders
+
+
+def _fact(
+    random: Random, i: int, instants: list[datetime], people: list[str], boards: list[str], delays: Sequence[int]
+) -> Fact:
+    kind, at = random.choice(_KINDS), random.choice(instants)
+    own = kind in BOARD_KINDS
+    # A person may be deactivated on a board: such a fact names both, and shows who owns the board.
+    on_board = kind.startswith("board.") or (kind.endswith("activated") and random.random() < 0.3)
+    moved = kind in ("board.attached", "board.detached")
+    workspace = random.choice(["w1", "w1", "w2"] if kind == "board.attached" else ["w1", "w2", None]) if moved else None
+    owner = random.choice([None, "w1", "w1", "w1", "w2", ""]) if on_board and not moved else None
+    data = {"unconfirmed": True} if kind == "member.invited" and random.random() < 0.3 else {"name": f"name {i}"}
+    return Fact(
+        id=fact_id("acc", "tool", f"e{i // 2}", i % 2),
+        kind=kind,
+        at=at,
+        heard_at=at + timedelta(minutes=random.choice(delays)),
+        source="tool",
+        source_id=f"e{i // 2}",
+        ordinal=i % 2,
+        member=None if own else random.choice(people),
+        board=random.choice(boards) if on_board else None,
+        workspace=workspace,
+        owner=owner,
+        seq=random.choice([None, None, None, None, 1, 2]),
+        data=data,
+    )
+
+
+def _batches(random: Random, facts: tuple[Fact, ...], start: datetime) -> tuple[Batch, ...]:
+    """The facts as they were heard, cut at random; with copies, deaths, and settlements that hear nothing."""
+    rest = sorted(facts, key=lambda fact: fact.heard_at)
+    most = random.choice([1, 2, 5, 12])
+    batches = [Batch(start)]
+    heard: list[Fact] = []
+    while rest:
+        size = random.randint(1, most)
+        new, rest = rest[:size], rest[size:]
+        copies = random.choices(heard, k=2) if heard and random.random() < 0.2 else []
+        batches.append(Batch(new[-1].heard_at, (*new, *copies), dies=random.random() < 0.1))
+        heard += new
+        if random.random() < 0.1:
+            batches.append(Batch(new[-1].heard_at + timedelta(hours=random.randint(1, 200))))
+    return tuple(sorted(batches, key=lambda batch: batch.now))
+
+
+def settled(case: History, step: Step = advance, tally: Tally | None = None, workspace: str = "w1") -> Remembered:
+    """The workspace at `end`, after every batch in the order it was heard."""
+    memory = Remembered(workspace, step)
+    rerated = False
+    for batch in (*case.batches, Batch(case.end)):
+        if tally is not None:
+            _count(tally, memory, batch)
+        if batch.dies:
+            deepcopy(memory).compute(batch.facts, case.pins_at(batch.now), batch.now)
+        before = dict(memory.book)
+        memory.settle(batch.facts, case.pins_at(batch.now), batch.now)
+        rerated = rerated or _rerated(before, memory.book)
+    if tally is not None:
+        tally.histories += 1
+        tally.rerated += rerated
+        crowd = Counter(fact.at for fact in case.facts)
+        tally.facts["all"] += len(case.facts)
+        tally.facts["same-instant"] += sum(crowd[fact.at] > 1 for fact in case.facts)
+        tally.facts["board"] += sum(fact.kind in BOARD_KINDS for fact in case.facts)
+    return memory
+
+
+def _count(tally: Tally, memory: Remembered, batch: Batch) -> None:
+    """A fact is late when the workspace was settled past its instant before it was heard."""
+    if memory.now is None:
+        return
+    new = {fact.id: fact for fact in batch.facts if fact.id not in memory.facts and fact.id not in memory.waiting}
+    tally.facts["late"] += sum(fact.at < memory.now for fact in new.values())
+
+
+def _rerated(before: dict[str, Line], after: dict[str, Line]) -> bool:
+    """Whether a posted line is gone or has another amount. Only a late fact can do that."""
+    return any(key not in after or after[key].amount != line.amount for key, line in before.items())
+
+
+def disagreements(
+    case: History,
+    step: Step = advance,
+    whole: Whole = statement,
+    tally: Tally | None = None,
+) -> list[str]:
+    """What the incremental form and the full statement say differently at the end: nothing, says law 1."""
+    memory = settled(case, step, tally)
+    owed = whole(case.facts, case.pins, case.end, "w1")
+    differences = [] if by_key(memory.book.values()) == by_key(owed) else [f"lines: {memory.book.values()} / {owed}"]
+    return differences + _roster_differences(case, memory)
+
+
+def _roster_differences(case: History, memory: Remembered) -> list[str]:
+    replay = Replay("w1", case.facts, memory.policy)
+    nobody = MemberHead()
+    differences = []
+    for name, person in replay.people.items():
+        head = memory.members.get(name, nobody)
+        if (head.standing(), head.billable) != (replay.standing(name), person.billable):
+            differences.append(f"{name}: {head} / {replay.standing(name)} {person.billable}")
+        if person.on != {board for (board, member), on in memory.seats.items() if member == name and on}:
+            differences.append(f"{name} is on {person.on}")
+    return differences
+
+
+def in_order(case: History) -> History:
+    """The same facts, each heard alone when it happened."""
+    alone = [Batch(fact.at, (fact,)) for fact in sorted(case.facts, key=order)]
+    begun = [Batch(case.start)]
+    return History(case.facts, tuple(sorted([*alone, *begun], key=lambda batch: batch.now)), case.pins, case.end)

@@ -1,0 +1,191 @@
+"""What becomes of a difference (law 2): one line at a time, and over whole histories with charges on their way."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.core.lines import Line
+from billing.core.settlement import Difference, Reduction, Share, decide, differences, shrunk
+from billing.core.statement import statement
+from tests.core.histories import LAW, Batch, History, histories, seeded
+from tests.core.memory import Remembered
+from tests.core.telling import amounts, joined, left, plan, when
+from tests.core.till import Till
+
+PINS = plan("2025-01-15", "year", 12000)
+
+
+def two_lines() -> tuple[Line, Line]:
+    """A year for one person, and a second seat from its middle on."""
+    facts = [*joined("2025-01-15", "ann"), *joined("2025-07-15", "bob")]
+    first, second = statement(facts, PINS, when("2025-08-01"), "w1")
+    return first, second
+
+
+def less(line: Line, by: int) -> Difference:
+    return Difference(replace(line, amount=line.amount - by), -by)
+
+
+def test_what_is_already_posted_makes_no_difference() -> None:
+    assert differences(two_lines(), two_lines()) == []
+
+
+def test_a_new_line_is_a_difference_of_its_whole_amount() -> None:
+    first, second = two_lines()
+    assert differences([first], [first, second]) == [Difference(second, 6000)]
+
+
+def test_a_line_that_vanished_stands_at_zero_and_its_whole_amount_is_taken_back() -> None:
+    first, second = two_lines()
+    [gone] = differences([first, second], [first])
+    assert (gone.amount, gone.line.key, gone.line.seats, gone.line.amount) == (-6000, second.key, 0, 0)
+    assert differences([first, gone.line], [first]) == []
+
+
+def test_only_the_changed_part_of_a_line_is_posted() -> None:
+    first, second = two_lines()
+    assert differences([first, second], [replace(first, seats=3, amount=36000), second])[0].amount == 24000
+
+
+def test_a_line_whose_arithmetic_changed_is_posted_even_for_nothing() -> None:
+    first, _ = two_lines()
+    assert differences([first], [replace(first, rules=("TR-01",))])[0].amount == 0
+
+
+def test_differences_come_in_the_order_of_time() -> None:
+    first, second = two_lines()
+    assert [difference.line for difference in differences([], [second, first])] == [first, second]
+
+
+def test_a_positive_difference_becomes_one_charge() -> None:
+    decision = decide(differences([], two_lines()), [], 0)
+    assert (decision.total, decision.amount, decision.credit_used, decision.reductions) == (18000, 18000, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "how"),
+    [
+        ("queued", "shrunk"),
+        ("held", "shrunk"),
+        ("sending", "waiting"),
+        ("pending", "waiting"),
+        ("unknown", "waiting"),
+        ("failed", "reduced"),
+        ("succeeded", "credited"),
+        ("cancelled", "forgone"),
+    ],
+)
+def test_a_negative_difference_meets_a_charge_by_its_status(status: str, how: str) -> None:
+    line, _ = two_lines()
+    decision = decide([less(line, 4000)], [Share("c1", line.key, status, 12000)], 0)
+    assert decision.reductions == [Reduction("c1", line.key, 4000, how)]
+    assert decision.lines == []
+    assert decision.credit_gained == (4000 if how == "credited" else 0)
+
+
+def test_what_was_not_sent_is_taken_back_first_and_what_was_collected_last() -> None:
+    line, _ = two_lines()
+    statuses = ["succeeded", "failed", "pending", "queued"]
+    shares = [Share(f"c-{status}", line.key, status, 1000) for status in statuses]
+    taken = decide([less(line, 3500)], shares, 0).reductions
+    assert [(one.how, one.amount) for one in taken] == [
+        ("shrunk", 1000),
+        ("waiting", 1000),
+        ("reduced", 1000),
+        ("credited", 500),
+    ]
+
+
+def test_of_charges_alike_the_newest_gives_first() -> None:
+    line, _ = two_lines()
+    shares = [Share(name, line.key, "queued", 1000) for name in ("c1", "c3", "c2")]
+    assert [one.charge for one in decide([less(line, 2500)], shares, 0).reductions] == ["c3", "c2", "c1"]
+
+
+def test_a_charge_of_another_line_is_left_alone() -> None:
+    first, second = two_lines()
+    assert decide([less(first, 500)], [Share("c1", second.key, "queued", 6000)], 0).reductions == []
+
+
+def test_credit_is_netted_against_the_next_charge_and_no_more_than_it() -> None:
+    first, second = two_lines()
+    assert decide([Difference(second, 6000)], [], 1000).amount == 5000
+    covered = decide([Difference(second, 6000)], [], 7000)
+    assert (covered.amount, covered.credit_used) == (0, 6000)
+    both = decide([less(first, 2000), Difference(second, 6000)], [Share("c1", first.key, "succeeded", 12000)], 500)
+    assert (both.credit_gained, both.credit_used, both.amount) == (2000, 2500, 3500)
+
+
+def test_credit_alone_opens_no_charge() -> None:
+    assert decide([], [], 7000).credit_used == 0
+
+
+def test_seats_paid_for_elsewhere_are_posted_and_never_charged() -> None:
+    decision = decide(differences([], two_lines()), [], 500, charged=False)
+    assert (decision.lines, decision.amount, decision.credit_used) == ([], 0, 0)
+
+
+def test_an_unsent_charge_shrinks_and_gives_back_the_credit_it_no_longer_needs() -> None:
+    assert shrunk(5000, 1000, 2000) == (3000, 0)
+    assert shrunk(5000, 1000, 5500) == (0, 500)
+    assert shrunk(5000, 1000, 6000) == (0, 1000)
+
+
+def test_a_person_who_never_came_turns_into_credit_and_pays_the_next_seat() -> None:
+    till = Till()
+    memory = Remembered()
+    memory.settle([*joined("2025-01-15", "ann"), *joined("2025-07-15", "bob")], PINS, when("2025-07-16"))
+    till.post(memory.book.values())
+    [charge] = till.charges.values()
+    till.move(charge, "sending")
+    till.move(charge, "succeeded")
+    memory.settle(left("2025-07-15", "bob"), PINS, when("2025-07-17"))
+    till.post(memory.book.values())
+    assert (till.collected, till.credit) == (18000, 6000)
+    memory.settle(joined("2025-10-15", "cy"), PINS, when("2025-10-15"))
+    assert till.post(memory.book.values()).amount == 0
+    assert (amounts(memory.book.values()), till.credit) == ([12000, 3000], 3000)
+
+
+@LAW
+@given(histories(), st.integers(0, 2**32 - 1))
+def test_law_2_the_books_balance_whatever_was_on_its_way(case: History, seed: int) -> None:
+    random, memory, till = Random(seed), Remembered(), Till()
+    for batch in (*case.batches, Batch(case.end)):
+        memory.settle(batch.facts, case.pins_at(batch.now), batch.now)
+        before = sum(till.entries.values())
+        decision = till.post(memory.book.values())
+        taken = sum(one.amount for one in decision.reductions)
+        assert decision.total - taken == sum(till.entries.values()) - before
+        assert_sound(till)
+        till.move_some(random)
+        assert_sound(till)
+    again = till.post(memory.book.values())
+    assert (again.reductions, again.lines) == ([], [])
+    owed = {line.key: line.amount for line in statement(case.facts, case.pins, case.end, "w1")}
+    assert {key: amount for key, amount in till.entries.items() if amount} == {k: v for k, v in owed.items() if v}
+
+
+def assert_sound(till: Till) -> None:
+    assert till.balanced
+    assert till.credit >= 0
+    for charge in till.charges.values():
+        assert charge.asked >= 0
+        assert charge.sent is None or charge.sent > 0
+        assert charge.status not in ("sending", "pending", "unknown") or charge.asked == charge.sent
+        assert all(left >= 0 for left in charge.lines.values())
+
+
+def test_law_2_the_histories_meet_every_kind_of_reduction() -> None:
+    """The law above would hold of nothing, if late facts never met charges on their way."""
+    seen: set[str] = set()
+    for seed in range(60):
+        case, random, memory, till = seeded(seed), Random(seed), Remembered(), Till()
+        for batch in case.batches:
+            memory.settle(batch.facts, case.pins_at(batch.now), batch.now)
+            seen |= {reduction.how for reduction in till.post(memory.book.values()).reductions}
+            till.move_some(random)
+    assert seen == {"shrunk", "waiting", "reduced", "credited"}

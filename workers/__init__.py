@@ -1,0 +1,1 @@
+"""The engine room: reads deliveries, settles workspaces, sends charges, makes time pass."""

@@ -1,0 +1,85 @@
+"""The jobs of the engine room. Each takes ids only, catches every fault and leaves the row due: the row is the job."""
+
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TypeVar
+
+from billing.core.errors import NotFoundError, SekisuError
+from billing.payments.gateway import Gateway
+from billing.settings import Settings
+from billing.store.db import Database
+from workers import callbacks, reading, sending
+from workers.settle import settle
+
+_T = TypeVar("_T")
+_LOG = logging.getLogger("sekisu.jobs")
+#: Workspaces settled, and charges posted, side by side in one process.
+SIDE_BY_SIDE = 8
+
+
+class Jobs:
+    """All that a worker or the ticker does, over connections made on first use (never before a fork)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The pool of this process; a job holds one connection, a batch of settlements `SIDE_BY_SIDE`."""
+        return Database(self.settings.database_url, size=3 * SIDE_BY_SIDE)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """The payment endpoint."""
+        return Gateway(self.settings.payment_url, self.settings.payment_secret, clock=lambda: datetime.now(UTC))
+
+    @cached_property
+    def _settlers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="settle")
+
+    @cached_property
+    def _senders(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="send")
+
+    def read(self, connection_id: str) -> None:
+        """Read a connection's deliveries, settle what they touched, send what is due."""
+        touched = _caught("read", connection_id, lambda: reading.read(self.database, connection_id))
+        self.settle_all(touched or ())
+
+    def settle_all(self, workspace_ids: Iterable[str]) -> None:
+        """Settle workspaces side by side, then send what is due."""
+        ids = list(workspace_ids)
+        if len(ids) == 1:
+            self._settle(ids[0])
+        elif ids:
+            list(self._settlers.map(self._settle, ids))
+        if ids:
+            self.send()
+
+    def _settle(self, workspace_id: str) -> None:
+        _caught("settle", workspace_id, lambda: settle(self.database, workspace_id, self.settings.collect))
+
+    def send(self) -> None:
+        """Send every charge that is due."""
+        callback_url = f"{self.settings.public_url}/callbacks/payments/standard"
+        _caught("send", "", lambda: sending.send_due(self.database, self.gateway, callback_url, self._senders))
+
+    def callbacks(self) -> None:
+        """Read every callback that is due."""
+        _caught("callbacks", "", lambda: callbacks.read_due(self.database))
+
+
+def _caught(what: str, which: str, job: Callable[[], _T]) -> _T | None:
+    """Run a job; a fault is logged and the row stays due. Nothing is raised: Dramatiq must never retry on its own."""
+    try:
+        return job()
+    except NotFoundError as fault:
+        _LOG.warning("%s %s: %s", what, which, fault)
+    except SekisuError as fault:
+        _LOG.error("%s %s: %s; the row stays due", what, which, fault)
+    except Exception:  # noqa: BLE001 - see the module's first line
+        _LOG.exception("%s %s failed; the row stays due", what, which)
+    return None

@@ -1,0 +1,133 @@
+"""Reads kept deliveries by their room and files what they say; poison is quarantined, its neighbours are served."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from billing.store import intake
+from billing.store.db import Conn, Database, Row, many, one
+from billing.store.ids import new_id
+from billing.tools import room as rooms
+from billing.tools.room import Reading
+
+#: Deliveries read in one transaction.
+BATCH = 500
+
+
+def read(database: Database, connection_id: str) -> set[str]:
+    """Read every kept delivery of a connection; answers the workspaces that have something to settle.
+
+    Reading again what was read changes nothing. Raises UnavailableError.
+    """
+    touched: set[str] = set()
+    while True:
+        with database.transaction() as connection:
+            count, workspaces = read_batch(connection, connection_id)
+        touched |= workspaces
+        if count < BATCH:
+            return touched
+
+
+def read_batch(connection: Conn, connection_id: str) -> tuple[int, set[str]]:
+    """Read one batch inside the caller's transaction; rows another reader holds are skipped."""
+    found = many(
+        connection,
+        """SELECT d.*, b.headers, b.body FROM delivery d JOIN delivery_body b ON b.id = d.id
+           WHERE d.connection_id = %s AND d.state = 'kept' AND d.due_at <= now()
+           ORDER BY d.id LIMIT %s FOR UPDATE OF d SKIP LOCKED""",
+        (connection_id, BATCH),
+    )
+    if not found:
+        return 0, set()
+    owner = one(connection, "SELECT account_id, tool FROM connection WHERE id = %s", (connection_id,))
+    assert owner is not None  # noqa: S101 - connections are marked removed, never deleted
+    room = rooms.load(owner["tool"])
+    source = intake.Source(owner["account_id"], owner["tool"], room.SHARED_BOARDS)
+    readings = [(row, _reading(room, row)) for row in found]
+    heard = {row["id"]: _heard(row, reading) for row, reading in readings}
+    filed = intake.file(connection, source, [one_heard for some in heard.values() for one_heard in some])
+    _close(connection, [_outcome(row, reading, heard[row["id"]]) for row, reading in readings])
+    return len(found), filed.workspaces
+
+
+def _reading(room: rooms.Room, row: Row) -> Reading:
+    try:
+        return room.read(row["headers"], bytes(row["body"]))
+    except Exception as fault:  # noqa: BLE001 - a room's own fault must not stop its neighbours
+        return Reading(quarantined=True, reason=f"the room failed: {type(fault).__name__}: {fault}"[:500])
+
+
+def _heard(row: Row, reading: Reading) -> list[intake.Heard]:
+    at: datetime = row["heard_at"] or row["received_at"]
+    return [intake.Heard(event, at, row["id"]) for event in reading.events]
+
+
+def _outcome(row: Row, reading: Reading, heard: Sequence[intake.Heard]) -> dict[str, object]:
+    """The state a delivery ends in."""
+    quarantined = next((h.quarantined for h in heard if h.quarantined), None)
+    waits = next((h.waits_for for h in heard if h.waits_for), None)
+    ids = [h.id for h in heard if not h.quarantined and (h.workspace_id or not h.waits_for)]
+    if reading.quarantined or quarantined:
+        state, reason = "quarantined", reading.reason or quarantined
+    elif waits:
+        state, reason = "parked", f"not known yet: {waits.split('/', 2)[2]}"
+    elif heard:
+        state, reason = "done", None
+    else:
+        state, reason = "ignored", reading.reason
+    return {
+        "id": row["id"],
+        "state": state,
+        "reason": reason,
+        "waits_for": waits if state == "parked" else None,
+        "action": _plain(reading.action),
+        "known": reading.known,
+        "facts": ids,
+        "heard_at": row["heard_at"] or row["received_at"],
+    }
+
+
+def _plain(action: str) -> str:
+    return action[:100].encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def _close(connection: Conn, outcomes: Sequence[dict[str, object]]) -> None:
+    connection.execute(
+        """UPDATE delivery SET state = o.state, reason = o.reason, waits_for = o.waits_for, action = o.action,
+               heard_at = o.heard_at, tries = delivery.tries + 1,
+               facts = ARRAY(SELECT jsonb_array_elements_text(o.facts))
+           FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::jsonb[])
+               AS o(id, state, reason, waits_for, action, heard_at, facts)
+           WHERE delivery.id = o.id""",
+        (
+            [o["id"] for o in outcomes],
+            [o["state"] for o in outcomes],
+            [_reason(o["reason"]) for o in outcomes],
+            [o["waits_for"] for o in outcomes],
+            [o["action"] if o["known"] else f"unknown:{o['action']}" for o in outcomes],
+            [o["heard_at"] for o in outcomes],
+            [json.dumps(o["facts"]) for o in outcomes],
+        ),
+    )
+    poison = [o for o in outcomes if o["state"] == "quarantined"]
+    for outcome in poison:
+        connection.execute(
+            "INSERT INTO alarm (id, kind, detail) VALUES (%s, 'delivery_quarantined', %s)",
+            (new_id("al"), f"delivery {outcome['id']}: {_reason(outcome['reason'])}"),
+        )
+
+
+def _reason(reason: object) -> str | None:
+    return None if reason is None else str(reason)[:1000].encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def due(database: Database, older_than_s: float = 0.0, limit: int = 100) -> list[str]:
+    """Connections with kept deliveries that are due since `older_than_s` seconds."""
+    with database.transaction() as connection:
+        found = many(
+            connection,
+            """SELECT DISTINCT connection_id FROM delivery
+               WHERE state = 'kept' AND due_at <= now() - make_interval(secs => %s) LIMIT %s""",
+            (older_than_s, limit),
+        )
+    return [row["connection_id"] for row in found]

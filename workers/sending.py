@@ -1,0 +1,57 @@
+"""Sends charges: a lease with a fencing token, `sending` committed first, the POST outside any transaction."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from random import random
+from typing import Any
+
+from billing.payments.gateway import RETRY_FOR_S, Gateway, Outcome, backoff_s
+from billing.store import charges, outcomes
+from billing.store.db import Database, Row, wall_clock
+from billing.store.outcomes import Answer
+
+#: A lease outlives the gateway's connect and read time-outs (2 s + 5 s), so that two senders never overlap by plan.
+LEASE_S = 8.0
+#: Charges leased at once; they are posted side by side.
+BATCH = 16
+#: A pending charge whose callback does not come is asked after this long.
+ASK_AFTER_S = 3600.0
+
+
+def send_due(database: Database, gateway: Gateway, callback_url: str, pool: ThreadPoolExecutor) -> int:
+    """Send every charge that is due now; answers how many were tried. Raises UnavailableError."""
+    sent = 0
+    while True:
+        with database.transaction() as connection:
+            leased = charges.lease(connection, BATCH, LEASE_S)
+            now = wall_clock(connection)
+        if not leased:
+            return sent
+        ages = [(now - row["first_sent_at"]).total_seconds() for row in leased]
+        list(pool.map(partial(_send, database, gateway, callback_url), leased, ages))
+        sent += len(leased)
+
+
+def _send(database: Database, gateway: Gateway, callback_url: str, charge: Row, age_s: float) -> None:
+    ask = charge["status"] == "pending" or age_s > RETRY_FOR_S
+    if ask:
+        outcome = gateway.lookup(charge["id"])
+    else:
+        body: Mapping[str, Any] = charge["body"] | {"attempt": charge["attempt"], "callback_url": callback_url}
+        outcome = gateway.charge(body)
+    answer = answered(outcome, charge["attempt"], charge["tries"], age_s, random)
+    with database.transaction() as connection:
+        outcomes.book(connection, charge["workspace_id"], charge["id"], answer, charge["token"])
+
+
+def answered(outcome: Outcome, attempt: int, tries: int, age_s: float, roll: Callable[[], float]) -> Answer:
+    """What an outcome means for the charge. No word, or none after asking: unknown, and tried again later; after
+    three days of that a person decides, so nothing more is due."""
+    if outcome.kind in ("succeeded", "failed"):
+        return Answer(outcome.kind, attempt, outcome.reference, outcome.failure_code, None, outcome.detail)
+    if outcome.kind == "pending":
+        return Answer("pending", attempt, outcome.reference, None, ASK_AFTER_S, outcome.detail)
+    wait = max(backoff_s(tries, roll()), outcome.retry_after_s or 0.0)
+    given_up = outcome.kind == "absent" and age_s > RETRY_FOR_S
+    return Answer("unknown", attempt, None, None, None if given_up else wait, outcome.detail)

@@ -1,0 +1,65 @@
+"""Makes time pass, and finds what the bell missed: due rows are done here, with the broker alive or dead."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+
+from billing.core.errors import SekisuError
+from billing.settings import Settings
+from billing.store import idempotency, workspaces
+from workers import reading
+from workers.jobs import Jobs
+
+_LOG = logging.getLogger("sekisu.ticker")
+#: Seconds between two sweeps.
+SWEEP_S = 0.5
+#: A delivery is the bell's for this long, seconds; then it is the sweeper's.
+GRACE_S = 1.0
+#: Rows of a kind taken in one sweep.
+MOST = 500
+_TIDY_EVERY = 7200
+
+
+def run(settings: Settings, stop: threading.Event | None = None) -> None:
+    """Sweep until SIGTERM or `stop`. A fault of one sweep is logged; the next one comes."""
+    ended = stop or threading.Event()
+    if stop is None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ended.set())
+    jobs = Jobs(settings)
+    sweeps = 0
+    while not ended.is_set():
+        _guarded(lambda: sweep(jobs))
+        if sweeps % _TIDY_EVERY == 0:
+            _guarded(lambda: tidy(jobs))
+        sweeps += 1
+        ended.wait(SWEEP_S)
+
+
+def sweep(jobs: Jobs) -> int:
+    """One sweep; answers how many connections and workspaces it found. Raises UnavailableError."""
+    connections = reading.due(jobs.database, GRACE_S, MOST)
+    for connection_id in connections:
+        jobs.read(connection_id)
+    with jobs.database.transaction() as connection:
+        due = workspaces.due(connection, MOST)
+    jobs.settle_all(due)
+    jobs.callbacks()
+    jobs.send()
+    return len(connections) + len(due)
+
+
+def tidy(jobs: Jobs) -> None:
+    """Forget idempotency keys older than a day."""
+    with jobs.database.transaction() as connection:
+        idempotency.forget(connection)
+
+
+def _guarded(job: Callable[[], object]) -> None:
+    try:
+        job()
+    except SekisuError as fault:
+        _LOG.warning("sweep: %s", fault)
+    except Exception:  # noqa: BLE001 - one bad sweep must not end time
+        _LOG.exception("sweep failed; the next one comes")
