@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from flask import Flask, Response
+from flask import Flask
 
 from billing.settings import Settings
 from billing.store.db import Database
@@ -33,16 +33,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
     health.register(app, settings, db)
     app.extensions["sekisu"]["door"] = webhooks.register(app, settings, db, bell, clock)
     callbacks.register(app, settings, db, bell, clock)
-    app.after_request(_guard)
+    app.after_request(problem.guard)
     if importlib.util.find_spec("service.api") is not None:
         register = getattr(importlib.import_module("service.api"), "register", None)
         if register is not None:
             register(app, settings, db, bell)
     return app
-
-
-def _guard(response: Response) -> Response:
-    """Headers that every answer has, unless its route says otherwise."""
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response

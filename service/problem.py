@@ -23,6 +23,13 @@ def problem(status: int, code: str, detail: str, headers: Mapping[str, str] | No
     return Response(text, status, headers, content_type="application/problem+json")
 
 
+def guard(response: Response) -> Response:
+    """Headers that every answer has, unless its route says otherwise."""
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
 def unavailable(detail: str = "the database does not answer just now") -> Response:
     """503, and when to come again."""
     return problem(503, UnavailableError.code, detail, {"Retry-After": RETRY_AFTER})

@@ -6,21 +6,20 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
-from billing.core.calendar import local_date
 from billing.core.errors import NotFoundError
-from billing.core.money import written as money
+from billing.core.explanation import describe
 from billing.core.statement import statement as full_statement
 from billing.store import rows, subscriptions
 from billing.store.db import Conn, Row, many, one
 
 
-def line_json(row: Mapping[str, Any], zone: str = "UTC") -> dict[str, Any]:
-    """A LINE of the contract from a row of `line` or `entry` (there `id` is the entry's), instants left as they are."""
+def line_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A LINE of the contract from a row of `line` or `entry` (there `id` is the entry's), with its instant as it is."""
     return {
         "key": row["key"],
         "kind": row["kind"],
         "instant": row["instant"],
-        "description": describe(row, zone),
+        "description": describe(row["kind"], row["seats"]),
         "seats": row["seats"],
         "unit_amount": row["unit_amount"],
         "fraction": str(Fraction(row["fraction"])),
@@ -31,17 +30,8 @@ def line_json(row: Mapping[str, Any], zone: str = "UTC") -> dict[str, Any]:
     }
 
 
-def describe(row: Mapping[str, Any], zone: str = "UTC") -> str:
-    """One sentence a person can follow; the day is civil in the zone (XX-14)."""
-    seats = f"{row['seats']} seat{'' if row['seats'] == 1 else 's'}"
-    day, price = local_date(row["instant"], zone), money(row["unit_amount"], row["currency"])
-    if row["kind"] == "seats_added":
-        return f"{seats} added on {day}, {Fraction(row['fraction'])} of the period at {price} a seat"
-    return f"{seats} from {day}, the whole period at {price} a seat"
-
-
 def statement(
-    connection: Conn, workspace_id: str, zone: str, after: tuple[datetime, str] | None, limit: int
+    connection: Conn, workspace_id: str, after: tuple[datetime, str] | None, limit: int
 ) -> list[dict[str, Any]]:
     """What is owed, as settled, in time order."""
     instant, key = after or (None, None)
@@ -52,7 +42,7 @@ def statement(
            ORDER BY instant, key LIMIT %(limit)s""",
         {"workspace": workspace_id, "instant": instant, "key": key, "limit": limit},
     )
-    return [line_json(row, zone) for row in found]
+    return [line_json(row) for row in found]
 
 
 def statement_as_known(connection: Conn, workspace: Row, known_at: datetime) -> list[dict[str, Any]]:
@@ -66,7 +56,7 @@ def statement_as_known(connection: Conn, workspace: Row, known_at: datetime) -> 
     entry_of = _entries_known(connection, workspace_id, known_at)
     owed = full_statement(facts, pins, until, workspace["external_id"])
     ordered = sorted(owed, key=lambda line: (line.instant, line.key))
-    return [line_json(_row(line, entry_of.get(line.key)), workspace["time_zone"]) for line in ordered]
+    return [line_json(_row(line, entry_of.get(line.key))) for line in ordered]
 
 
 def _row(line: Any, entry_id: str | None) -> dict[str, Any]:
@@ -82,7 +72,7 @@ def _entries_known(connection: Conn, workspace_id: str, known_at: datetime) -> d
 
 
 def ledger(
-    connection: Conn, workspace_id: str, zone: str, known_at: datetime | None, after: int, limit: int
+    connection: Conn, workspace_id: str, known_at: datetime | None, after: int, limit: int
 ) -> list[dict[str, Any]]:
     """The entries posted, in their order; each `amount` is the entry's own, signed (minor units)."""
     found = many(
@@ -93,7 +83,7 @@ def ledger(
         (workspace_id, after, known_at, limit),
     )
     extra = ("seq", "posted_at", "heard_at")
-    return [line_json(row, zone) | {name: row[name] for name in extra} for row in found]
+    return [line_json(row) | {name: row[name] for name in extra} for row in found]
 
 
 def facts(connection: Conn, workspace_id: str, known_at: datetime | None, after: int, limit: int) -> list[Row]:
@@ -113,7 +103,7 @@ def charges(
     """The charges of a workspace in order of their ids, the newest last, with lines and attempts."""
     found = many(
         connection,
-        """SELECT ch.*, w.time_zone FROM charge ch JOIN workspace w ON w.id = ch.workspace_id
+        """SELECT * FROM charge ch
            WHERE ch.workspace_id = %s AND ch.id > %s AND ch.created_at <= COALESCE(%s, 'infinity'::timestamptz)
            ORDER BY ch.id LIMIT %s""",
         (workspace_id, after or "", known_at, limit),
@@ -125,7 +115,7 @@ def charge(connection: Conn, account_id: str | None, charge_id: str) -> dict[str
     """One charge with its lines and attempts. Raises NotFoundError."""
     row = one(
         connection,
-        """SELECT ch.*, w.time_zone FROM charge ch JOIN workspace w ON w.id = ch.workspace_id
+        """SELECT ch.* FROM charge ch JOIN workspace w ON w.id = ch.workspace_id
            WHERE ch.id = %(id)s AND (%(account)s::text IS NULL OR w.account_id = %(account)s)""",
         {"id": charge_id, "account": account_id},
     )
@@ -137,12 +127,11 @@ def charge(connection: Conn, account_id: str | None, charge_id: str) -> dict[str
 def _with_parts(connection: Conn, found: Sequence[Row]) -> list[dict[str, Any]]:
     """Charges with what they ask for line by line, and how each attempt ended."""
     ids = [row["id"] for row in found]
-    zones = {row["id"]: row["time_zone"] for row in found}
     lines: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     query = """SELECT l.charge_id, l.amount AS asked, e.*, e.id AS entry_id FROM charge_line l
                JOIN entry e ON e.id = l.entry_id WHERE l.charge_id = ANY(%s) ORDER BY e.seq"""
     for row in many(connection, query, (ids,)):
-        asked = line_json(row, zones[row["charge_id"]]) | {"amount": row["asked"]}
+        asked = line_json(row) | {"amount": row["asked"]}
         lines[row["charge_id"]].append(asked)
     attempts: defaultdict[str, list[Row]] = defaultdict(list)
     for row in many(connection, "SELECT * FROM attempt WHERE charge_id = ANY(%s) ORDER BY n", (ids,)):
@@ -154,7 +143,7 @@ def entry(connection: Conn, account_id: str | None, entry_id: str) -> tuple[Row,
     """A ledger entry and the facts behind it, in time order. Raises NotFoundError."""
     row = one(
         connection,
-        """SELECT e.*, w.time_zone FROM entry e JOIN workspace w ON w.id = e.workspace_id
+        """SELECT e.* FROM entry e JOIN workspace w ON w.id = e.workspace_id
            WHERE e.id = %(id)s AND (%(account)s::text IS NULL OR w.account_id = %(account)s)""",
         {"id": entry_id, "account": account_id},
     )

@@ -61,9 +61,19 @@ def file(connection: Conn, source: Source, heard: Sequence[Heard]) -> Filed:
     on_boards = [one_heard for one_heard in heard if _on_shared_board(source, one_heard.event)]
     direct = [one_heard for one_heard in heard if not _on_shared_board(source, one_heard.event)]
     _judge(source, heard, known)
-    _file_direct(connection, [h for h in direct if h.workspace_id and not h.quarantined], source.tool, filed)
-    _file_boards(connection, source, [h for h in on_boards if not h.quarantined], filed)
+    _file_direct(connection, _once(h for h in direct if h.workspace_id and not h.quarantined), source.tool, filed)
+    _file_boards(connection, source, _once(h for h in on_boards if not h.quarantined), filed)
     return filed
+
+
+def _once(heard: Iterable[Heard]) -> list[Heard]:
+    """Each fact once, though a batch may carry it in several wrappings: the first that shows an owner, or the first."""
+    unique: dict[str, Heard] = {}
+    for one_heard in heard:
+        known = unique.get(one_heard.id)
+        if known is None or (known.event.owner is None and one_heard.event.owner is not None):
+            unique[one_heard.id] = one_heard
+    return list(unique.values())
 
 
 def _on_shared_board(source: Source, event: Event) -> bool:

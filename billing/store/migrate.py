@@ -20,7 +20,7 @@ _LOCK = 7_352_110_042
 
 
 def migrate(database_url: str) -> str:
-    """Bring the database to the newest revision, with the shipped prices, and answer it. Safe to run from many processes at once.
+    """Bring the database to the newest revision, with the shipped prices, and answer it; many processes may at once.
 
     Raises UnavailableError when the database does not answer.
     """

@@ -83,7 +83,7 @@ def _settle_payment(connection: Conn, workspace: Row, charge: Row) -> None:
     posted.move("payment", charge["id"], charge["amount"], charge["currency"])
     over = many(
         connection,
-        """UPDATE charge_line SET credited = reduced FROM charge_line AS before
+        """UPDATE charge_line SET credited = charge_line.reduced FROM charge_line AS before
            WHERE charge_line.charge_id = %s AND charge_line.reduced > charge_line.credited
              AND before.charge_id = charge_line.charge_id AND before.key = charge_line.key
            RETURNING before.reduced - before.credited AS amount""",

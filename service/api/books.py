@@ -10,7 +10,7 @@ from billing.core.errors import NotFoundError
 from billing.store import books, views
 from billing.store.db import Row
 from service.api import here, paging
-from service.api.fields import Instant, page_of
+from service.api.fields import Day, Instant, page_of
 from service.api.resource import Resource
 from service.api.schemas import Entry, Line
 
@@ -28,18 +28,6 @@ class Fact(Schema):
     source_id = fields.String(required=True)
     member = fields.String(required=True, allow_none=True)
     board = fields.String(required=True, allow_none=True)
-    delivery_id = fields.String(required=True, allow_none=True)
-
-
-class ExplainedFact(Schema):
-    """A fact as an explanation cites it."""
-
-    id = fields.String(required=True)
-    kind = fields.String(required=True)
-    at = Instant(required=True)
-    heard_at = Instant(required=True)
-    source = fields.String(required=True)
-    source_id = fields.String(required=True)
     delivery_id = fields.String(required=True, allow_none=True)
 
 
@@ -65,8 +53,9 @@ class Explanation(Schema):
     exact = fields.String(required=True)
     rounding = fields.String(required=True)
     amount = fields.Integer(required=True)
+    line_amount = fields.Integer(required=True, metadata={"description": "What the line stands at after this entry."})
     rules = fields.List(fields.String(), required=True)
-    facts = fields.List(fields.Nested(ExplainedFact), required=True)
+    facts = fields.List(fields.Nested(Fact), required=True)
     text = fields.Nested(Told, required=True)
 
 
@@ -97,7 +86,7 @@ class Charge(Schema):
     tax = fields.Integer(required=True)
     credit = fields.Integer(required=True)
     method = fields.String(required=True, allow_none=True)
-    due_on = fields.Date(required=True)
+    due_on = Day(required=True)
     lines = fields.List(fields.Nested(Line), required=True)
     attempts = fields.List(fields.Nested(Attempt), required=True)
     reference = fields.String(required=True, allow_none=True)
@@ -123,17 +112,16 @@ def get_statement(query: dict[str, Any], workspace_id: str) -> dict[str, Any]:
         known = books.statement_as_known(here.connection(), workspace, query["as_known_at"])
         found = [line for line in known if after is None or (line["instant"], line["key"]) > after]
     else:
-        zone = workspace["time_zone"]
-        found = books.statement(here.connection(), workspace_id, zone, after, query["limit"] + 1)
+        found = books.statement(here.connection(), workspace_id, after, query["limit"] + 1)
     return paging.page(found, query, "statement", lambda line: (line["instant"], line["key"]))
 
 
 @BOOKS.get("/workspaces/<workspace_id>/ledger", page_of(Entry), paging.KnownQuery)
 def get_ledger(query: dict[str, Any], workspace_id: str) -> dict[str, Any]:
     """What was posted, entry by entry."""
-    zone, known_at = _workspace(workspace_id)["time_zone"], query.get("as_known_at")
+    _workspace(workspace_id)
     (after,) = paging.after(query, "ledger", int) or (0,)
-    found = books.ledger(here.connection(), workspace_id, zone, known_at, after, query["limit"] + 1)
+    found = books.ledger(here.connection(), workspace_id, query.get("as_known_at"), after, query["limit"] + 1)
     return paging.page(found, query, "ledger", lambda entry: (entry["seq"],))
 
 

@@ -1,7 +1,7 @@
 """The fields every schema is made of: instants, ids, whole numbers."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -19,8 +19,8 @@ MAX_INT = 2**31 - 1
 class Instant(fields.Field[datetime]):
     """An instant, always written like 2025-01-15T00:00:00.000Z."""
 
-    def _serialize(self, value: datetime | None, attr: str | None, obj: object, **kwargs: Any) -> str | None:
-        return None if value is None else calendar.written(value)
+    def _serialize(self, value: datetime | str | None, attr: str | None, obj: object, **kwargs: Any) -> str | None:
+        return calendar.written(value) if isinstance(value, datetime) else value
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         if not isinstance(value, str):
@@ -32,6 +32,22 @@ class Instant(fields.Field[datetime]):
         if not YEARS[0] <= instant.year <= YEARS[1]:
             raise ValidationError(f"Must be between the years {YEARS[0]} and {YEARS[1]}.")
         return instant
+
+
+class Day(fields.Field[date]):
+    """A civil day, 2025-01-15; of an instant its day in UTC."""
+
+    def _serialize(self, value: date | None, attr: str | None, obj: object, **kwargs: Any) -> str | None:
+        return None if value is None else value.isoformat()
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> date:
+        try:
+            day = calendar.read(value).date() if "T" in value else date.fromisoformat(value)
+        except (InvalidError, OverflowError, TypeError, ValueError) as fault:
+            raise ValidationError("Not a day; write it like 2025-01-15.") from fault
+        if not YEARS[0] <= day.year <= YEARS[1]:
+            raise ValidationError(f"Must be between the years {YEARS[0]} and {YEARS[1]}.")
+        return day
 
 
 class Whole(fields.Integer):

@@ -9,7 +9,8 @@ from flask import current_app, g
 from billing.settings import Settings
 from billing.store.db import Conn, Database
 
-_EXTENSION = "sekisu-api"
+#: Where an app keeps the house.
+EXTENSION = "sekisu-api"
 
 
 class Bell(Protocol):
@@ -48,14 +49,9 @@ class Caller:
         return self.account_id is None
 
 
-def extension(house: House) -> dict[str, House]:
-    """What an app remembers of the house."""
-    return {_EXTENSION: house}
-
-
 def house() -> House:
     """The house of the app that serves this request."""
-    return cast("House", current_app.extensions[_EXTENSION])
+    return cast("House", current_app.extensions[EXTENSION])
 
 
 def connection() -> Conn:

@@ -65,15 +65,15 @@ def _drop(stream: IO[bytes]) -> None:
 
 def headers(environ: "WSGIEnvironment") -> dict[str, str]:
     """The headers, by lower-case name."""
-    found = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("HTTP_") and isinstance(value, str)
-    }
+    found = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
     found["content-type"] = str(environ.get("CONTENT_TYPE", ""))
     return found
 
 
 def storable(found: Mapping[str, str]) -> dict[str, str]:
     """The headers that are kept, with nothing the database cannot hold."""
-    return {name: _UNSTORABLE.sub("\ufffd", value) for name, value in found.items() if name not in _PRIVATE}
+    return {
+        name: value if value.isascii() and "\0" not in value else _UNSTORABLE.sub("\ufffd", value)
+        for name, value in found.items()
+        if name not in _PRIVATE
+    }
