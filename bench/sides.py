@@ -172,10 +172,11 @@ class Sekisu:
         program = "from service.cli.main import main; main()"
         self.process = spawn(["-c", program, "up"], environment, folder / "up.log")
         try:
-            await_true(lambda: ready(self.port, "/readyz"), f"sekisu up answers (see {folder}/up.log)", 90)
+            await_true(lambda: self.process.poll() is not None or ready(self.port, "/readyz"), "sekisu up answers", 90)
             [made] = self._post("/v1/connections", [{"tool": "standard", "secrets": [SECRET], "callback_url": None}])
-        except BaseException:
+        except BaseException as fault:
             self.stop()
+            fault.add_note((folder / "up.log").read_text()[-1000:])
             raise
         self.connection = made["id"]
         self.path = f"/webhooks/standard/{self.connection}"

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 
-import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.message import Message
 
@@ -117,24 +116,24 @@ class _State:
 
 
 def _run(state: _State, url: str) -> None:
-    broker = quick_broker(url)
+    broker, silent = quick_broker(url), False
     while True:
         rings = state.take()
-        for number, (actor, argument) in enumerate(rings):
-            if not _send(broker, actor, argument):
-                state.put_back(rings[number:])
-                time.sleep(REST)
-                break
+        sent, fault = _send(broker, rings)
+        if fault and not silent:  # once, not each second of an hour
+            _LOG.warning("the broker does not answer; the sweeper finds the work meanwhile (%s)", fault)
+        silent = fault is not None
+        if silent:
+            state.put_back(rings[sent:])
+            time.sleep(REST)
 
 
-def _send(broker: RedisBroker, actor: str, argument: str | None) -> bool:
-    args = () if argument is None else (argument,)
-    try:
-        broker.enqueue(Message(queue_name=QUEUE, actor_name=actor, args=args, kwargs={}, options={}))
-    except redis.RedisError as fault:
-        _LOG.warning("the broker does not answer; the sweeper will find the work (%s)", fault)
-        return False
-    except Exception:  # noqa: BLE001 - the thread must outlive any fault of the broker's library
-        _LOG.exception("the bell could not ring")
-        return False
-    return True
+def _send(broker: RedisBroker, rings: list[_Ring]) -> tuple[int, Exception | None]:
+    """How many rings went, and what stopped the next."""
+    for number, (actor, argument) in enumerate(rings):
+        args = () if argument is None else (argument,)
+        try:
+            broker.enqueue(Message(queue_name=QUEUE, actor_name=actor, args=args, kwargs={}, options={}))
+        except Exception as fault:  # noqa: BLE001 - the thread must outlive any fault of the broker
+            return number, fault
+    return len(rings), None

@@ -23,15 +23,12 @@ def start(
     """Start a subscription at the workspace's now; settles it in the caller's transaction and answers its row.
 
     Raises NotFoundError; ConflictError when one runs already or the quote no longer holds; InvalidError for a plan or
-    an `opening` that cannot be; RefusedError (TR-20, XX-05) when the actor may not act.
+    an `opening` that cannot be; RefusedError (TR-20, XX-05) when the actor may not act: the caller then stores the
+    verdict with `refused`, in a transaction of its own, because this one is rolled back.
     """
     settle_fully(connection, workspace_id, collect)
     workspace = workspaces.locked(connection, workspace_id)
-    try:
-        _may_act(connection, workspace_id, actor)
-    except RefusedError as refusal:
-        _record(connection, workspace, "subscription.started", body, actor, refusal=refusal)
-        raise
+    _may_act(connection, workspace_id, actor)
     if body.get("quote_id"):
         quotes.must_hold(connection, workspace, str(body["quote_id"]), body)
     if subscriptions.running(connection, workspace_id):
@@ -40,10 +37,18 @@ def start(
     planned = plan_start(connection, workspace, body, fact_id(workspace["account_id"], "command", command, 0))
     _file(connection, workspace, command, planned, body)
     _record(connection, workspace, "subscription.started", body, actor, command, planned.subscription.fact_id)
-    subscriptions.insert(connection, workspace_id, planned.subscription, planned.terms, body.get("payment_method"))
+    subscriptions.insert(connection, workspace_id, planned.subscription, planned.terms)
     subscriptions.pin(connection, workspace_id, planned.subscription, 0, planned.terms)
     settle_fully(connection, workspace_id, collect)
     return {"subscription": planned.subscription, "terms": planned.terms}
+
+
+def refused(
+    connection: Conn, workspace_id: str, body: Mapping[str, Any], actor: Mapping[str, Any], refusal: RefusedError
+) -> None:
+    """Store the verdict of a refused start: it changed nothing, and it is audited (law 5, XX-05)."""
+    workspace = workspaces.get(connection, workspace_id)
+    _record(connection, workspace, "subscription.started", body, actor, refusal=refusal)
 
 
 def _may_act(connection: Conn, workspace_id: str, actor: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The jobs of the engine room. Each takes ids only, catches every fault and leaves the row due: the row is the job."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -25,11 +26,13 @@ class Jobs:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._sending = threading.Lock()
+        self._wanted = threading.Event()
 
     @cached_property
     def database(self) -> Database:
         """The pool of this process; a job holds one connection, a batch of settlements `SIDE_BY_SIDE`."""
-        return Database(self.settings.database_url, size=3 * SIDE_BY_SIDE)
+        return Database(self.settings.database_url, size=2 * SIDE_BY_SIDE + sending.BATCH)
 
     @cached_property
     def gateway(self) -> Gateway:
@@ -42,7 +45,8 @@ class Jobs:
 
     @cached_property
     def _senders(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="send")
+        # As many as are leased at once: a leased charge must not wait for a thread while its lease runs.
+        return ThreadPoolExecutor(sending.BATCH, thread_name_prefix="send")
 
     def read(self, connection_id: str) -> None:
         """Read a connection's deliveries, settle what they touched, send what is due."""
@@ -63,9 +67,18 @@ class Jobs:
         _caught("settle", workspace_id, lambda: settle(self.database, workspace_id, self.settings.collect))
 
     def send(self) -> None:
-        """Send every charge that is due."""
+        """Send every charge that is due. One thread of a process sends; a call meanwhile makes it look once more."""
+        self._wanted.set()
+        while self._wanted.is_set() and self._sending.acquire(blocking=False):
+            try:
+                self._wanted.clear()
+                _caught("send", "", self._send_due)
+            finally:
+                self._sending.release()
+
+    def _send_due(self) -> int:
         callback_url = f"{self.settings.public_url}/callbacks/payments/standard"
-        _caught("send", "", lambda: sending.send_due(self.database, self.gateway, callback_url, self._senders))
+        return sending.send_due(self.database, self.gateway, callback_url, self._senders)
 
     def callbacks(self) -> None:
         """Read every callback that is due."""

@@ -45,6 +45,7 @@ def plan_start(connection: Conn, workspace: Row, body: Mapping[str, Any], fact: 
         months=terms.months,
         fact_id=fact,
         opening_seats=int(opening["seats"]) if opening else None,
+        payment_method=body.get("payment_method"),
     )
     return Start(subscription, terms)
 

@@ -27,8 +27,6 @@ celery.conf.update(
     broker_connection_retry_on_startup=True,
 )
 
-if "P" in os.environ["PEER_X"]:
-    celery.conf.update(broker_transport_options={"priority_steps": [0]})
 EVENT = "SELECT workspace, at FROM events WHERE id = %s"
 LOCK = "SELECT unit_amount, currency, period_start, period_end FROM workspaces WHERE id = %s FOR UPDATE"
 SEAT = "UPDATE workspaces SET seats = seats + 1 WHERE id = %s"
@@ -41,9 +39,7 @@ PAID = "UPDATE charges SET status = 'paid', reference = %s, paid_at = now() WHER
 @cache
 def session() -> requests.Session:
     """This process's keep-alive connection to the payment endpoint."""
-    made = requests.Session()
-    made.trust_env = "T" not in os.environ["PEER_X"]
-    return made
+    return requests.Session()
 
 
 def prorated(unit_amount: int, start: date, end: date, day: date) -> int:

@@ -45,7 +45,8 @@ class Terms:
 class Subscription:
     """One workspace's run of a plan. `started_at` (UTC) is the start command's instant, `anchor` a civil date.
 
-    `opening_seats`: seats already paid for elsewhere up to the first renewal: posted, never charged.
+    `opening_seats`: seats already paid for elsewhere up to the first renewal: posted, never charged. `payment_method`:
+    card or bank_transfer; without one a charge is held (TR-12).
     """
 
     id: str
@@ -55,6 +56,7 @@ class Subscription:
     months: int
     fact_id: str
     opening_seats: int | None = None
+    payment_method: str | None = None
 
     def period(self, n: int) -> Period:
         """Its period `n`, 0-based."""

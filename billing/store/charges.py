@@ -71,7 +71,7 @@ def _shrink(connection: Conn, book: Book, reduction: Reduction, currency: str) -
 def open_charge(
     connection: Conn,
     book: Book,
-    subscription: Row,
+    payment_method: str | None,
     decision: Decision,
     entry_ids: dict[str, str],
     *,
@@ -85,7 +85,7 @@ def open_charge(
     """
     last = decision.lines[-1].line
     purpose = "period" if any(difference.line.kind == "period" for difference in decision.lines) else "seats"
-    status, reason = _first_status(decision.amount, collect, subscription["payment_method"])
+    status, reason = _first_status(decision.amount, collect, payment_method)
     charge_id = new_id("ch")
     connection.execute(
         """INSERT INTO charge (id, workspace_id, subscription_id, n, purpose, nth, status, held_reason, currency,
@@ -106,7 +106,7 @@ def open_charge(
             "currency": last.currency,
             "amount": decision.amount,
             "credit": decision.credit_used,
-            "method": subscription["payment_method"],
+            "method": payment_method,
             "day": day,
             "at": book.posted_at,
         },

@@ -105,4 +105,5 @@ def subscription(row: Row) -> Subscription:
         months=row["months"],
         fact_id=row["fact_id"],
         opening_seats=row["opening_seats"],
+        payment_method=row["payment_method"],
     )

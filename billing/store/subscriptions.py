@@ -27,9 +27,7 @@ def pins(connection: Conn, workspace_id: str) -> Pins:
     return Pins(rows.subscription(found[0]), terms)
 
 
-def insert(
-    connection: Conn, workspace_id: str, subscription: Subscription, terms: Terms, payment_method: str | None
-) -> None:
+def insert(connection: Conn, workspace_id: str, subscription: Subscription, terms: Terms) -> None:
     """Store a new subscription; its first period is pinned by `pin`."""
     connection.execute(
         """INSERT INTO subscription (id, workspace_id, fact_id, plan, interval, payment_method, started_at, anchor,
@@ -41,7 +39,7 @@ def insert(
             subscription.fact_id,
             terms.plan,
             terms.interval,
-            payment_method,
+            subscription.payment_method,
             subscription.started_at,
             subscription.anchor,
             subscription.zone,

@@ -9,6 +9,7 @@ from flask_smorest import Api
 from service.api.fields import Day, Instant
 from service.api.schemas import Problem
 
+_OPENAPI = "3.0.3"
 _PROBLEM = "application/problem+json"
 _KEY = {
     "schema": {"type": "string", "maxLength": 255},
@@ -19,7 +20,7 @@ _KEY = {
 
 def make(app: Flask) -> Any:
     """The flask-smorest API of an app, with the house's way of saying no."""
-    app.config.update(API_TITLE="Sekisu", API_VERSION="1", OPENAPI_VERSION="3.0.3")
+    app.config.update(API_TITLE="Sekisu", API_VERSION="1", OPENAPI_VERSION=_OPENAPI)
     api = Api()
     api.ERROR_SCHEMA = Problem
     api.DEFAULT_RESPONSE_CONTENT_TYPE = _PROBLEM  # while the error responses are registered
@@ -34,7 +35,8 @@ def make(app: Flask) -> Any:
 
 def document(api: Any) -> dict[str, Any]:
     """The description of every route, in one order: the same code always gives the same."""
-    told: dict[str, Any] = _plain(api.spec.to_dict())
+    told: dict[str, Any] = {"openapi": _OPENAPI} | _plain(api.spec.to_dict())
+    del told["components"]["schemas"]["PaginationMetadata"]  # flask-smorest's own way of paging, which is not ours
     paths = told["paths"] | _OTHERS
     told["paths"] = {path: paths[path] for path in sorted(paths)}
     for kind, parts in told["components"].items():

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import requests
 
+from billing.core.errors import RefusedError
 from billing.payments.gateway import Gateway
 from billing.payments.sandbox import Sandbox
 from billing.store import outcomes
@@ -48,7 +50,7 @@ def payments(database_url: str) -> Iterator[Payments]:
     world.database.close()
 
 
-def started(world: World, *people: str, collect: str = "live", **more: object) -> str:
+def started(world: World, *people: str, collect: str = "live", **more: Any) -> str:
     workspace = world.workspace("w1", collect=collect)
     for person in people:
         world.tell("member.joined", "w1", person, at("2025-01-10"))
@@ -251,6 +253,10 @@ def test_opening_seats_are_posted_and_never_charged_and_further_seats_cost_the_o
 def test_only_an_administrator_starts_and_the_refusal_is_kept(payments: Payments) -> None:
     world = payments.world
     workspace = world.workspace("w1")
-    body = {"plan": "trello-premium", "interval": "year"}
-    with world.database.transaction() as connection, pytest.raises(commands.RefusedError):
-        commands.start(connection, "live", workspace, body, ADMIN | {"role": "normal"})
+    body, actor = {"plan": "trello-premium", "interval": "year"}, ADMIN | {"role": "normal"}
+    with pytest.raises(RefusedError) as refusal, world.database.transaction() as connection:
+        commands.start(connection, "live", workspace, body, actor)
+    with world.database.transaction() as connection:
+        commands.refused(connection, workspace, body, actor, refusal.value)
+    assert world.row("SELECT verdict, rule FROM command") == {"verdict": "refused", "rule": "TR-20"}
+    assert world.rows("SELECT * FROM subscription") == []

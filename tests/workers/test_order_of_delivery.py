@@ -1,4 +1,4 @@
-"""Law 1 on a real database: any order, duplication and batching of deliveries ends in the same facts, roster and lines."""
+"""Law 1 on a real database: any order, duplication and batching of deliveries ends the same."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -127,7 +127,8 @@ def test_any_order_of_trello_deliveries_ends_in_the_same_facts_roster_and_statem
         world, homes = _play(new_database(), Random(1000 * order + seed), history)
         ends.append([_state(world, workspace) for workspace in homes])
         stored = sorted(
-            (l["instant"], l["kind"], l["seats"], l["amount"], tuple(l["rules"])) for l in ends[-1][0]["lines"]
+            (line["instant"], line["kind"], line["seats"], line["amount"], tuple(line["rules"]))
+            for line in ends[-1][0]["lines"]
         )
         assert stored == _full(world, homes[0], "w1")
         sums = world.rows(
