@@ -127,8 +127,10 @@ class Bench:
         sides.pause(self.side(name))
 
     def thaw(self, name: str, changes: int) -> None:
-        """Lets it work off `changes` that were kept meanwhile."""
+        """Lets it work off `changes` that were kept meanwhile, and sees that none is lost."""
+        target = self.sink().book()["seats"] + changes
         sides.resume(self.side(name))
+        await_true(lambda: bool(self.sink().book()["seats"] == target), f"{name} charged what it had accepted", 600)
         self.done[name] += changes
         self.side(name).check(self.done[name])
 

@@ -39,7 +39,11 @@ def changes(bench: Bench) -> list[Row]:
         _cpu("cpu", many, 0.5, 0.2),
         _cpu(f"cpu, {FEW} workspaces", few, 0.5, 0.2),
     ]
-    peer = rows[0].baseline
+    return _unless_void(rows, rows[0].baseline)
+
+
+def _unless_void(rows: list[Row], peer: float) -> list[Row]:
+    """The rows; void when the peer was slower than a fair one is."""
     return rows if peer >= LEAST_PEER else [replace(row, verdict="void") for row in rows]
 
 
@@ -61,7 +65,7 @@ def burst(bench: Bench) -> list[Row]:
         bench.places.clear()
         runs.append(bench.pair(1, bench.size.burst, frozen=True))
     row = _rate("burst", runs, 10, 50)
-    return [row]
+    return _unless_void([row], row.baseline)
 
 
 ROWS = {"receiver": receiver, "end-to-end": changes, "cpu": changes, "burst": burst}

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from billing.core import calendar
-from billing.core.money import written
+from billing.core.money import in_units, written
 
 _METHODS = {
     "months_days": ("whole months left and days of the running month", "残りの月数と当月の残り日数"),
@@ -21,8 +21,10 @@ _ROUNDINGS = {
 }
 
 
-def explain(entry: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def explain(entry: Mapping[str, Any], facts: Sequence[Mapping[str, Any]], zone: str = "UTC") -> dict[str, Any]:
     """The explanation of one ledger entry (a row of `entry`) from the facts behind it (rows of `fact`).
+
+    Days in the text are civil days of `zone` (XX-14).
 
     `exact` is unit x seats x fraction in minor units before the one rounding; `amount` is this entry's own signed
     amount, `line_amount` what the line stands at after it.
@@ -45,7 +47,7 @@ def explain(entry: Mapping[str, Any], facts: Sequence[Mapping[str, Any]]) -> dic
         "line_amount": entry["line_amount"],
         "rules": list(entry["rules"]),
         "facts": [_fact(fact) for fact in facts],
-        "text": {"en": _english(entry, fraction, exact, facts), "ja": _japanese(entry, fraction, exact, facts)},
+        "text": {"en": _english(entry, exact, facts, zone), "ja": _japanese(entry, exact, facts, zone)},
     }
 
 
@@ -65,39 +67,39 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _english(entry: Mapping[str, Any], fraction: Fraction, exact: Fraction, facts: Sequence[Mapping[str, Any]]) -> str:
+def _english(entry: Mapping[str, Any], exact: Fraction, facts: Sequence[Mapping[str, Any]], zone: str) -> str:
     money = written(entry["line_amount"], entry["currency"])
     unit = written(entry["unit_amount"], entry["currency"])
-    day = entry["instant"].date().isoformat()
+    day = calendar.local_date(entry["instant"], zone).isoformat()
+    seats = f"{entry['seats']} seat" if entry["seats"] == 1 else f"{entry['seats']} seats"
     if entry["seats"] == 0:
         said = f"This line no longer stands: what was learned later takes it to {money}."
     elif entry["kind"] == "period":
-        said = f"On {day} a period began with {entry['seats']} seats at {unit} each: {money}."
+        said = f"On {day} a period began with {seats} at {unit} each: {money}."
     else:
-        left = _METHODS[entry["method"]][0]
         said = (
-            f"On {day} {entry['seats']} more seats were needed than were paid for. {unit} x {entry['seats']} x "
-            f"{fraction} of the period ({left}) = {_decimal(exact)} minor units, "
-            f"{_ROUNDINGS[entry['rounding']][0]}: {money}."
+            f"On {day} too few paid seats were empty, so {seats} more had to be bought. {unit} x {entry['seats']} x "
+            f"{entry['fraction']} of the period ({_METHODS[entry['method']][0]}) = "
+            f"{in_units(exact, entry['currency'])}, {_ROUNDINGS[entry['rounding']][0]}: {money}."
         )
-    return said + _who(facts, " It was for: ", "; ", ".") + _correction(entry, "This entry corrects the line by ")
+    return said + _who(facts, " For: ", "; ", ".") + _correction(entry, " This entry corrects the line by ", ".")
 
 
-def _japanese(entry: Mapping[str, Any], fraction: Fraction, exact: Fraction, facts: Sequence[Mapping[str, Any]]) -> str:
+def _japanese(entry: Mapping[str, Any], exact: Fraction, facts: Sequence[Mapping[str, Any]], zone: str) -> str:
     money = written(entry["line_amount"], entry["currency"])
     unit = written(entry["unit_amount"], entry["currency"])
-    day = f"{entry['instant']:%Y年%m月%d日}"
+    day = f"{calendar.local_date(entry['instant'], zone):%Y年%m月%d日}"
     if entry["seats"] == 0:
         said = f"後から分かった事実により、この明細は{money}になりました。"
     elif entry["kind"] == "period":
-        said = f"{day}に期間が始まりました。{entry['seats']}席 × 単価{unit} = {money}。"
+        said = f"{day}に期間が始まりました。単価{unit} × {entry['seats']}席 = {money}。"
     else:
-        left = _METHODS[entry["method"]][1]
         said = (
-            f"{day}に席が{entry['seats']}席不足しました。単価{unit} × {entry['seats']}席 × 期間の{fraction}({left})= "
-            f"{_decimal(exact)}(最小単位)、{_ROUNDINGS[entry['rounding']][1]}で{money}。"
+            f"{day}に支払い済みの席が足りず、{entry['seats']}席を追加しました。単価{unit} × {entry['seats']}席 × "
+            f"期間の{entry['fraction']}({_METHODS[entry['method']][1]})= {in_units(exact, entry['currency'])}、"
+            f"{_ROUNDINGS[entry['rounding']][1]}して{money}。"
         )
-    return said + _who(facts, "対象: ", "、", "。") + _correction(entry, "この記帳による差額: ")
+    return said + _who(facts, "対象: ", "、", "。") + _correction(entry, "この記帳による差額: ", "。")
 
 
 def _who(facts: Sequence[Mapping[str, Any]], begin: str, between: str, end: str) -> str:
@@ -106,13 +108,7 @@ def _who(facts: Sequence[Mapping[str, Any]], begin: str, between: str, end: str)
     return begin + between.join(told[:20]) + more + end if told else ""
 
 
-def _correction(entry: Mapping[str, Any], begin: str) -> str:
+def _correction(entry: Mapping[str, Any], begin: str, end: str) -> str:
     if entry["amount"] == entry["line_amount"]:
         return ""
-    return f" {begin}{written(entry['amount'], entry['currency'])}."
-
-
-def _decimal(exact: Fraction) -> str:
-    """A fraction as people read it: exactly where it ends, else to four places."""
-    text = f"{float(exact):.4f}".rstrip("0").rstrip(".")
-    return text if Fraction(text) == exact else f"{exact} ≈ {text}"
+    return begin + written(entry["amount"], entry["currency"]) + end

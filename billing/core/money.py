@@ -92,3 +92,16 @@ def written(amount: int, currency: str) -> str:
     sign = "-" if amount < 0 else ""
     symbol = _SIGNS.get(currency)
     return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency}"
+
+
+def in_units(exact: Fraction, currency: str) -> str:
+    """An exact amount of minor units as people read it, before it is rounded: `$89.9925`; a repeating one as `≈`."""
+    digits = _DIGITS.get(currency, 2)
+    units = abs(exact) / 10**digits
+    shown, rest = divmod(units * 10 ** (digits + 4), 1)
+    whole, tail = divmod(int(shown), 10 ** (digits + 4))
+    decimals = f"{tail:0{digits + 4}d}".rstrip("0").ljust(digits, "0")
+    text = f"{whole:,}" + (f".{decimals}" if decimals else "")
+    symbol = _SIGNS.get(currency)
+    said = f"{symbol}{text}" if symbol else f"{text} {currency}"
+    return ("≈ " if rest else "") + ("-" if exact < 0 else "") + said

@@ -1,5 +1,6 @@
 """The inbox: every genuine delivery and callback, raw, once, before the sender gets its answer."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,6 +66,7 @@ def connect(database_url: str) -> Conn:
         autocommit=True,
         connect_timeout=2,
         row_factory=dict_row,
+        application_name=f"sekisu committer {os.getpid()}",
         options="-c timezone=UTC -c statement_timeout=10000",
     )
     row = one(connection, "SELECT FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')", (APP_ROLE,))

@@ -127,6 +127,7 @@ def test_seats_without_a_subscription_renew_nothing(tale: Story) -> None:
 
 
 def test_the_next_renewal_asks_the_price_of_its_own_day_for_the_seats_occupied(story: Story) -> None:
+    story.advance("2025-06-15T00:00:00.000Z")
     story.roster("aoi")
     told = story.caller.get(f"{story.path}/seats")
     assert (told["purchased"], told["occupied"], told["vacant"]) == (2, 1, 1)

@@ -37,7 +37,7 @@ def test_the_documents_second_seat_is_explained_down_to_the_minor_unit() -> None
     for text in said["text"].values():
         assert "$89.99" in text
         assert "3/4" in text
-        assert "8999.25" in text
+        assert "$89.9925" in text
         assert "Ben" in text
 
 

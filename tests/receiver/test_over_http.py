@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,6 +36,15 @@ class Web:
     def __init__(self, house: House, folder: Path, postgres: Engine, valkey: Engine) -> None:
         self.house, self.folder, self.postgres, self.valkey = house, folder, postgres, valkey
         self.port = house.settings.port
+
+    def end(self) -> None:
+        self.postgres.stop()
+        shutil.rmtree(self.folder)
+
+    def processes(self) -> set[str]:
+        """The web processes that have committed something, by what they tell the database."""
+        query = "SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, 'sekisu committer')"
+        return {row["application_name"] for row in self.house.run(query)}
 
     def talk(self, *parts: bytes) -> tuple[int, bytes]:
         """Send the parts and read the whole answer: status, and head with body."""
@@ -106,7 +116,7 @@ def web() -> Iterator[Web]:
     with contextlib.ExitStack() as stack:
         folder = open_folder()
         postgres = start_postgres(folder, {"fsync": "off"})
-        stack.callback(lambda: found.postgres.stop())
+        stack.callback(lambda: found.end())  # noqa: PLW0108 - bound when it is called
         valkey = start_valkey(folder)
         stack.callback(valkey.stop)
         migrate(postgres.url)
@@ -178,6 +188,7 @@ def test_a_hundred_parallel_deliveries_over_three_processes_are_one_row(web: Web
         statuses = list(pool.map(lambda _: web.post(body), range(100)))
 
     assert set(statuses) == {200}
+    assert len(web.processes()) == 3
     assert len([row for row in web.house.deliveries() if row["delivery_id"] == "http-parallel"]) == 1
 
 
