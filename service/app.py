@@ -1,7 +1,5 @@
 """The door as one Flask application."""
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -9,7 +7,7 @@ from flask import Flask
 
 from billing.settings import Settings
 from billing.store.db import Database
-from service import health, problem
+from service import api, console, health, problem
 from service.receiver import callbacks, webhooks
 from workers.bell import Bell
 
@@ -34,8 +32,6 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = utc_now) -> F
     app.extensions["sekisu"]["door"] = webhooks.register(app, settings, db, bell, clock)
     callbacks.register(app, settings, db, bell, clock)
     app.after_request(problem.guard)
-    if importlib.util.find_spec("service.api") is not None:
-        register = getattr(importlib.import_module("service.api"), "register", None)
-        if register is not None:
-            register(app, settings, db, bell)
+    api.register(app, settings, db, bell)
+    console.register(app)
     return app

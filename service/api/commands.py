@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
+from billing.core.errors import RefusedError
 from billing.core.explanation import describe
 from billing.store import views
 from service.api import here
@@ -108,7 +109,7 @@ class Subscription(Schema):
 
 
 class QuoteRequest(Schema):
-    """`subscription` takes `plan` and `interval` as the start does; `members` takes the `count` of added people."""
+    """`subscription` takes `plan` and `interval` as the start does; `members` takes the added people, or their `count`."""
 
     class Meta:
         """A quote carries what its command would carry."""
@@ -120,6 +121,7 @@ class QuoteRequest(Schema):
     interval = text()
     opening = fields.Nested(Opening, allow_none=True)
     count = Whole(least=1)
+    members = fields.List(fields.Raw(), validate=validate.Length(min=1))
 
     @validates_schema
     def whole(self, data: Mapping[str, Any], **_: object) -> None:
@@ -156,7 +158,12 @@ def start_subscription(body: dict[str, Any], workspace_id: str) -> dict[str, Any
     views.require(here.connection(), here.scope(), workspace_id)
     collect, actor = here.house().settings.collect, body.pop("actor")
     here.afterwards(here.house().bell.send)
-    started = commands.start(here.connection(), collect, workspace_id, body, actor)
+    try:
+        with here.connection().transaction():
+            started = commands.start(here.connection(), collect, workspace_id, body, actor)
+    except RefusedError as refusal:
+        commands.refused(here.connection(), workspace_id, body, actor, refusal)
+        raise
     subscription, terms = started["subscription"], started["terms"]
     return {
         "id": subscription.id,
@@ -177,6 +184,8 @@ def make_quote(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
     views.require(here.connection(), here.scope(), workspace_id)
     if body["command"] not in quotes.COMMANDS:
         raise FieldsError({"command": [f"Must be one of: {', '.join(sorted(quotes.COMMANDS))}."]})
+    if "members" in body:
+        body.setdefault("count", len(body["members"]))
     here.afterwards(here.house().bell.send)
     quote = quotes.quote(here.connection(), here.house().settings.collect, workspace_id, body)
     return quote | {"lines": [_told(line, quote["pins"].get("currency")) for line in quote["lines"]]}

@@ -66,7 +66,7 @@ class Resource:
             if method == "POST":
                 wrapped = self.blueprint.doc(parameters=["IdempotencyKey"])(wrapped)
             served = _served(wrapped, admin_only=self._admin_only)
-            self.blueprint.add_url_rule(path, view.__name__, served, methods=[method])
+            self.blueprint.add_url_rule(path, view.__name__, served, False, methods=[method])
             return view
 
         return declare

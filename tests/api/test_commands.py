@@ -128,9 +128,10 @@ def test_a_start_with_a_quote_that_no_longer_holds_is_409(tale: Story) -> None:
 
 
 def test_a_quote_for_added_people_is_prorated(story: Story) -> None:
-    quote = story.caller.post(f"{story.path}/quotes", {"command": "members", "count": 2})
-    assert quote["amount"] == 17999
-    assert [(line["seats"], line["fraction"]) for line in quote["lines"]] == [(3, "3/4")]
+    for people in ({"count": 2}, {"members": [{"id": "hina"}, {"id": "yuto"}]}):
+        quote = story.caller.post(f"{story.path}/quotes", {"command": "members", **people})
+        assert quote["amount"] == 17999
+        assert [(line["seats"], line["fraction"]) for line in quote["lines"]] == [(3, "3/4")]
 
 
 @pytest.mark.parametrize(

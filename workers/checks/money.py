@@ -1,0 +1,109 @@
+"""Charges against the ledger, and law 2's identity of the books. All amounts are minor units."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from billing.store.db import Conn, Row, many
+from workers.checks.chain import Walked
+from workers.checks.snapshot import Fault, Snapshot
+
+_CHARGES = """
+SELECT c.*, COALESCE(l.asked, 0)::bigint AS asked, COALESCE(l.reduced, 0)::bigint AS reduced,
+       COALESCE(l.credited, 0)::bigint AS credited
+FROM charge c LEFT JOIN (
+    SELECT charge_id, sum(amount) AS asked, sum(reduced) AS reduced, sum(credited) AS credited
+    FROM charge_line WHERE workspace_id = %(workspace)s GROUP BY charge_id
+) l ON l.charge_id = c.id WHERE c.workspace_id = %(workspace)s ORDER BY c.id
+"""
+_BY_KEY = """
+SELECT key, sum(amount - reduced)::bigint AS asked FROM charge_line WHERE workspace_id = %(workspace)s GROUP BY key
+"""
+_LOST = """
+SELECT l.charge_id, l.entry_id FROM charge_line l LEFT JOIN entry e ON e.id = l.entry_id AND e.key = l.key
+WHERE l.workspace_id = %(workspace)s AND e.id IS NULL ORDER BY l.charge_id
+"""
+
+
+def faults(connection: Conn, snapshot: Snapshot, walked: Walked) -> Iterator[Fault]:
+    """Every charge against its lines, every line against what charges ask for it, and the balances."""
+    base = {"workspace": snapshot.id}
+    charges = many(connection, _CHARGES, base)
+    for charge in charges:
+        wrong = "; ".join(_charge(charge))
+        if wrong:
+            yield snapshot.fault("charge", charge["id"], wrong)
+    for row in many(connection, _LOST, base):
+        yield snapshot.fault("charge", row["charge_id"], f"its line's entry {row['entry_id']} is not in the ledger")
+    yield from _asked(snapshot, {row["key"]: row["asked"] for row in many(connection, _BY_KEY, base)})
+    yield from _books(snapshot, walked, charges)
+
+
+def _charge(charge: Row) -> Iterator[str]:
+    adds_up = charge["asked"] - charge["credit"] + charge["tax"]
+    if charge["amount"] != adds_up:
+        yield f"asks {charge['amount']}, its lines less credit are {adds_up}"
+    body = charge["body"]
+    if body is not None and (body["amount"], body["currency"]) != (charge["amount"], charge["currency"]):
+        yield f"asks {charge['amount']} {charge['currency']}, its frozen body {body['amount']} {body['currency']}"
+    if body is not None and sum(line["amount"] for line in body["lines"]) != charge["asked"]:
+        yield f"the lines of its frozen body are not the {charge['asked']} of its own"
+    if charge["status"] == "succeeded" and charge["reduced"] != charge["credited"]:
+        yield f"collected, {charge['reduced']} of it was taken back and {charge['credited']} credited"
+
+
+def _asked(snapshot: Snapshot, asked: dict[str, int]) -> Iterator[Fault]:
+    """Money asked for = ledger, line by line; seats already paid for elsewhere are never asked for."""
+    for key in sorted(snapshot.entries.keys() | asked.keys()):
+        entries = snapshot.entries.get(key, [])
+        posted = 0 if entries and _is_opening(snapshot, entries[-1]) else sum(entry["amount"] for entry in entries)
+        if asked.get(key, 0) != posted:
+            yield snapshot.fault("charge", key, f"charges ask {asked.get(key, 0)} for it, posted are {posted}")
+
+
+def _is_opening(snapshot: Snapshot, entry: Row) -> bool:
+    subscription = snapshot.pins.subscription
+    paid = subscription is not None and subscription.opening_seats is not None
+    mine = subscription is not None and entry["subscription_id"] == subscription.id
+    return paid and mine and entry["n"] == 0 and entry["kind"] == "period"
+
+
+def _books(snapshot: Snapshot, walked: Walked, charges: Iterable[Row]) -> Iterator[Fault]:
+    """collected + receivable + written off - refunded - credit = posted, and the journal says the same of each."""
+    collected, receivable, written_off, posted = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    for charge in charges:
+        _count(charge, collected, receivable, written_off)
+    for entry in (entry for entries in snapshot.entries.values() for entry in entries):
+        posted[entry["currency"]] += entry["amount"]
+        if _is_opening(snapshot, entry):
+            collected[entry["currency"]] += max(0, entry["amount"])
+    owed = credit = 0
+    for currency in sorted({currency for _, currency in walked.balances} | posted.keys()):
+        account = {name: walked.balances[name, currency] for name, _ in walked.balances}
+        cash = collected[currency] - walked.refunded[currency]
+        yield from _compare(snapshot, f"cash_clearing {currency}", account.get("cash_clearing", 0), cash)
+        yield from _compare(snapshot, f"receivable {currency}", account.get("receivable", 0), receivable[currency])
+        yield from _compare(snapshot, f"write_off {currency}", account.get("write_off", 0), written_off[currency])
+        earned = -sum(account.get(name, 0) for name in ("deferred_revenue", "revenue", "tax_payable"))
+        yield from _compare(snapshot, f"revenue {currency}", earned, posted[currency])
+        credit -= account.get("customer_credit", 0)
+        owed += cash + receivable[currency] + written_off[currency] - posted[currency]
+    yield from _compare(snapshot, "customer_credit", credit, snapshot.workspace["credit"])
+    if owed != snapshot.workspace["credit"] or owed < 0:
+        told = f"collected + receivable + written off - refunded - posted is {owed}"
+        yield snapshot.fault("books", "identity", f"{told}, the credit {snapshot.workspace['credit']}")
+
+
+def _count(charge: Row, collected: Counter[str], receivable: Counter[str], written_off: Counter[str]) -> None:
+    """What a charge stands for: collected, still asked less what was taken off it since, or given up."""
+    currency, status = charge["currency"], charge["status"]
+    if status == "succeeded":
+        collected[currency] += charge["amount"]
+    elif status == "cancelled":
+        written_off[currency] += charge["amount"] - charge["reduced"]
+    else:
+        receivable[currency] += charge["amount"] - (charge["reduced"] - charge["credited"])
+
+
+def _compare(snapshot: Snapshot, account: str, journal: int, rows: int) -> Iterator[Fault]:
+    if journal != rows:
+        yield snapshot.fault("books", account, f"the journal's balance is {journal}, by charges and entries {rows}")

@@ -1,0 +1,132 @@
+"""The stored roster against the facts: by the full replay, and by folding everybody again from an empty head."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime
+
+from billing.core import calendar
+from billing.core.classification import classify
+from billing.core.incremental import policy_of
+from billing.core.roster import Fold, Heads, MemberHead, Span, deltas, spans_of
+from billing.core.statement import Replay
+from billing.store import rows
+from billing.store.db import Conn, Row, many
+from workers.checks.snapshot import Fault, Snapshot
+
+
+def faults(connection: Conn, snapshot: Snapshot) -> Iterator[Fault]:
+    """Members, boards, who is on which board, billable spans, occupancy steps, and where the workspace stands."""
+    external_id, policy = snapshot.workspace["external_id"], policy_of(snapshot.pins)
+    replay = Replay(external_id, snapshot.facts, policy)
+    fold = Fold(Heads(), external_id, policy)
+    fold.show(snapshot.facts)
+    spans = spans_of(fold.run(snapshot.facts))
+    yield from _members(snapshot, _of(connection, snapshot, "member"), replay, fold)
+    yield from _boards(snapshot, _of(connection, snapshot, "board_head"), replay)
+    yield from _seats(snapshot, _of(connection, snapshot, "seat"), replay)
+    stored = [rows.span(row) for row in _of(connection, snapshot, "span")]
+    yield from _spans(snapshot, stored, spans, replay)
+    steps = {row["at"]: row["delta"] for row in _of(connection, snapshot, "step") if row["delta"]}
+    yield from _steps(snapshot, steps, spans, replay)
+    yield from _position(snapshot, replay, steps)
+
+
+def _of(connection: Conn, snapshot: Snapshot, table: str) -> list[Row]:
+    return many(connection, f"SELECT * FROM {table} WHERE workspace_id = %s", (snapshot.id,))  # noqa: S608 - our tables
+
+
+def _members(snapshot: Snapshot, found: list[Row], replay: Replay, fold: Fold) -> Iterator[Fault]:
+    stored = {row["member"]: rows.member_head(row) for row in found}
+    wanted = {name: fold.heads.members[name] for name in fold.touched}
+    for name in sorted(stored.keys() | wanted.keys()):
+        have, want = stored.get(name), wanted.get(name)
+        if have is None or want is None:
+            yield snapshot.fault("roster", f"member {name}", "is missing" if want else "no fact knows them")
+            continue
+        known = asdict(want) | _replayed(replay, name)
+        wrong = [
+            f"{field} {value}, by the facts {known[field]}"
+            for field, value in asdict(have).items()
+            if value != known[field]
+        ]
+        if wrong:
+            yield snapshot.fault("roster", f"member {name}", "; ".join(wrong))
+
+
+def _replayed(replay: Replay, name: str) -> dict[str, object]:
+    """What the full replay knows of a person, in the words of a head; it has the last word."""
+    person, standing = replay.people[name], replay.standing(name)
+    verdict = classify(standing, replay.policy)
+    head = MemberHead(
+        membership=person.membership,
+        deactivated=person.deactivated,
+        on=len(person.on),
+        open=standing.boards,
+        shut=standing.closed_boards,
+        billable=verdict.billable,
+        rule=verdict.rule,
+    )
+    unknown = ("since", "fact_id", "last_at", "name", "role")
+    return {field: value for field, value in asdict(head).items() if field not in unknown}
+
+
+def _boards(snapshot: Snapshot, found: list[Row], replay: Replay) -> Iterator[Fault]:
+    stored = {row["board"]: (row["owner"], row["closed"]) for row in found}
+    named = {fact.board for fact in snapshot.facts if fact.board is not None}
+    for board in sorted(stored.keys() | named):
+        wanted = (replay.owner.get(board), board in replay.closed) if board in named else None
+        if stored.get(board) != wanted:
+            told = f"owner and closed {stored.get(board)}, by the facts {wanted}"
+            yield snapshot.fault("roster", f"board {board}", told)
+
+
+def _seats(snapshot: Snapshot, found: list[Row], replay: Replay) -> Iterator[Fault]:
+    stored = {(row["board"], row["member"]) for row in found if row["present"]}
+    wanted = {(board, name) for name, person in replay.people.items() for board in person.on}
+    for board, name in sorted(stored ^ wanted):
+        told = "is on it only by the stored roster" if (board, name) in stored else "is on it by the facts"
+        yield snapshot.fault("roster", f"seat {name} on {board}", told)
+
+
+def _spans(snapshot: Snapshot, stored: list[Span], folded: list[Span], replay: Replay) -> Iterator[Fault]:
+    for span in sorted(set(stored) ^ set(folded), key=lambda span: (span.start, span.member)):
+        told = "is stored and not by the facts" if span in stored else "is missing"
+        subject = f"span of {span.member} from {calendar.written(span.start)}"
+        yield snapshot.fault("roster", subject, f"{told} (to {span.end and calendar.written(span.end)})")
+    filled: dict[datetime, list[str]] = {}
+    for span in stored:
+        filled.setdefault(span.start, []).append(span.fact_id)
+    for moment in replay.history:
+        if sorted(filled.pop(moment.at, [])) != list(moment.filled_by):
+            yield snapshot.fault("roster", f"spans from {calendar.written(moment.at)}", "the replay fills other seats")
+
+
+def _steps(snapshot: Snapshot, steps: dict[datetime, int], spans: list[Span], replay: Replay) -> Iterator[Fault]:
+    wanted: Counter[datetime] = Counter()
+    occupied = 0
+    for moment in replay.history:
+        wanted[moment.at], occupied = moment.occupied - occupied, moment.occupied
+    folded = deltas(spans)
+    for at in sorted(steps.keys() | wanted.keys() | folded.keys()):
+        if not steps.get(at, 0) == wanted[at] == folded[at]:
+            told = f"{steps.get(at, 0):+d}, by the facts {wanted[at]:+d}"
+            yield snapshot.fault("roster", f"step at {calendar.written(at)}", told)
+
+
+def _position(snapshot: Snapshot, replay: Replay, steps: dict[datetime, int]) -> Iterator[Fault]:
+    row, owed = snapshot.workspace, snapshot.owed or ()
+    subscription, through = snapshot.pins.subscription, row["settled_through"]
+    running = subscription is not None and through is not None and subscription.started_at <= through
+    n = subscription.period_at(through) if subscription is not None and running else -1
+    wanted = {
+        "occupied": replay.history[-1].occupied if replay.history else 0,
+        "purchased": sum(line.seats for line in owed if line.n == n),
+        "opened": n + 1,
+    }
+    for name, value in wanted.items():
+        if row[name] != value:
+            yield snapshot.fault("roster", name, f"{row[name]}, by the facts {value}")
+    last = max([*steps, *(line.instant for line in owed)], default=None)
+    if last is not None and (row["frontier"] is None or row["frontier"] < last):
+        yield snapshot.fault("roster", "frontier", f"{row['frontier']} lies before the last step or line, {last}")

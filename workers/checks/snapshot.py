@@ -1,0 +1,80 @@
+"""What the checks look at, read in one snapshot, and how they say what is wrong."""
+
+from dataclasses import dataclass
+
+from billing.core.facts import Fact
+from billing.core.lines import Line, Pins
+from billing.core.statement import statement
+from billing.store import rows, subscriptions, workspaces
+from billing.store.db import Conn, Row, many, one
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not come out as recomputed. `subject` is the key, id or instant it is about.
+
+    `check` is statement, line, chain, charge, books, roster or shuffle. A fault of `statement` is law 3's
+    *unexplained* difference: what the facts and pins say now is not what was posted, though no fact is new.
+    """
+
+    workspace_id: str
+    check: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One workspace: its row, pins, settled facts, what they say is owed, the `line` rows and the `entry` rows.
+
+    `owed` is the full statement, or None with `unpinned` saying why there is none. `waiting` counts facts heard and
+    not yet settled that lie at or before `settled_through`: what they change is not posted yet.
+    """
+
+    workspace: Row
+    pins: Pins
+    facts: list[Fact]
+    owed: tuple[Line, ...] | None
+    unpinned: str
+    lines: dict[str, Row]
+    entries: dict[str, list[Row]]
+    waiting: int
+
+    @property
+    def id(self) -> str:
+        """The workspace's id."""
+        return str(self.workspace["id"])
+
+    def fault(self, check: str, subject: str, detail: str) -> Fault:
+        """A fault of this workspace."""
+        return Fault(self.id, check, subject, detail)
+
+
+_FACTS = "SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NOT NULL AND at <= %s"
+_WAITING = "SELECT count(*)::int AS n FROM fact WHERE workspace_id = %s AND settled_at IS NULL AND at <= %s"
+
+
+def take(connection: Conn, workspace_id: str) -> Snapshot:
+    """Read a workspace and compute its full statement. Raises NotFoundError."""
+    workspace = workspaces.get(connection, workspace_id)
+    through = workspace["settled_through"]
+    pins = subscriptions.pins(connection, workspace_id)
+    facts = [rows.fact(row) for row in many(connection, _FACTS, (workspace_id, through))]
+    owed, unpinned = _owed(facts, pins, workspace)
+    waiting = one(connection, _WAITING, (workspace_id, through))
+    lines = many(connection, "SELECT * FROM line WHERE workspace_id = %s", (workspace_id,))
+    entries: dict[str, list[Row]] = {}
+    for row in many(connection, "SELECT * FROM entry WHERE workspace_id = %s ORDER BY seq", (workspace_id,)):
+        entries.setdefault(row["key"], []).append(row)
+    by_key = {row["key"]: row for row in lines}
+    return Snapshot(workspace, pins, facts, owed, unpinned, by_key, entries, waiting["n"] if waiting else 0)
+
+
+def _owed(facts: list[Fact], pins: Pins, workspace: Row) -> tuple[tuple[Line, ...] | None, str]:
+    through = workspace["settled_through"]
+    if through is None:
+        return (), ""
+    try:
+        return statement(facts, pins, through, workspace["external_id"]), ""
+    except KeyError as missing:
+        return None, f"period {missing} has opened and pinned no terms"
