@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -19,6 +20,7 @@ def main() -> int:
         "--quick", action="store_true", help="small and once: shows that the bench works, judges nothing"
     )
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes are ended on the way out
     with ExitStack() as stack:
         bench = Bench(stack, QUICK if asked.quick else Size(), lambda text: print(text, file=sys.stderr, flush=True))
         if asked.row == "peer":

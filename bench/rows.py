@@ -95,6 +95,7 @@ class Bench:
         self.started: dict[str, Side] = {}
         self.done: dict[str, int] = {}
         self.places: dict[str, list[str]] = {}
+        self.born: dict[str, float] = {}
         self.sink_: sides.Sink | None = None
 
     def sink(self) -> sides.Sink:
@@ -111,7 +112,7 @@ class Bench:
             made: Side = (sides.Sekisu if name == "sekisu" else sides.Peer)(self.folder / name, self.sink().url)
             self.stack.callback(made.stop)
             self.started[name], self.done[name] = made, 0
-            self.changes(name, made.prepare(WARM), WARM)
+            self.changes(name, self.prepare(name, WARM), WARM)
         return self.started[name]
 
     def workspaces(self, name: str, count: int) -> list[str]:
@@ -119,8 +120,19 @@ class Bench:
         known = self.places.setdefault(name, [])
         if len(known) < count:
             self.say(f"{count - len(known)} workspaces for {name}")
-            known += self.side(name).prepare(count - len(known))
+            known += self.prepare(name, count - len(known))
         return known[:count]
+
+    def prepare(self, name: str, count: int) -> list[str]:
+        """New workspaces of a side."""
+        made = self.side(name).prepare(count)
+        self.born[name] = time.monotonic()
+        return made
+
+    def requests(self, name: str, places: list[str], count: int) -> list[bytes]:
+        """`count` joins, a millisecond apart, the last of them now; all of them later than every subscription's start."""
+        time.sleep(max(0.0, self.born[name] + (count + 100) / 1000 - time.monotonic()))
+        return joins(self.side(name).path, places, count)
 
     def freeze(self, name: str) -> None:
         """Stops a side's background work."""
@@ -137,7 +149,7 @@ class Bench:
     def changes(self, name: str, places: list[str], count: int, *, frozen: bool = False) -> Run:
         """`count` joins over `places` until the sink has them all; `frozen`: the workers start when all are kept."""
         side, sink = self.side(name), self.sink()
-        requests, before = joins(side.path, places, count), sink.book()
+        requests, before = self.requests(name, places, count), sink.book()
         if frozen:
             self.freeze(name)
         used, began, foreign = side.cpu(), time.monotonic(), elsewhere()

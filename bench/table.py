@@ -4,7 +4,6 @@ from dataclasses import replace
 from statistics import median
 
 from bench import sides
-from bench.events import joins
 from bench.load import fire, must
 from bench.rows import LEAST_PEER, Bench, Row, Run, compare
 
@@ -18,10 +17,10 @@ def receiver(bench: Bench) -> list[Row]:
     place, count = bench.workspaces("sekisu", 1), bench.size.requests
     bench.freeze("sekisu")
     for port in (side.port, bare.port):
-        must(fire(port, joins(side.path, place, count // 10)), 200)
+        must(fire(port, bench.requests("sekisu", place, count // 10)), 200)
     pairs, waits = [], []
     for _ in range(bench.size.pairs):
-        volleys = [must(fire(port, joins(side.path, place, count)), 200) for port in (side.port, bare.port)]
+        volleys = [must(fire(port, bench.requests("sekisu", place, count)), 200) for port in (side.port, bare.port)]
         pairs.append((volleys[0].rate, volleys[1].rate))
         waits.append(volleys[0].wait_ms(0.99))
         bench.say(f"  sekisu {volleys[0].rate:,.0f}/s, bare route {volleys[1].rate:,.0f}/s")

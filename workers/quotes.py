@@ -8,8 +8,8 @@ from billing.core import calendar
 from billing.core.errors import ConflictError, InvalidError, NotFoundError
 from billing.core.facts import Fact
 from billing.core.incremental import advance
-from billing.core.lines import Line, Pins
-from billing.core.settlement import Decision, decide, differences
+from billing.core.lines import Pins
+from billing.core.settlement import Decision, Difference, decide, differences
 from billing.store import rows, subscriptions, workspaces
 from billing.store.charges import shares
 from billing.store.db import Conn, Row, one
@@ -90,7 +90,7 @@ def _figures(connection: Conn, workspace: Row, body: Mapping[str, Any]) -> dict[
     last = one(connection, "SELECT COALESCE(max(seq), 0) AS seq FROM fact WHERE workspace_id = %s", (workspace["id"],))
     terms = pins.terms or {}
     return {
-        "lines": [line_json(difference.line, difference.amount) for difference in found],
+        "lines": [_line_json(difference) for difference in found],
         "amount": decision.amount,
         "tax": 0,
         "credit": decision.credit_used,
@@ -99,7 +99,7 @@ def _figures(connection: Conn, workspace: Row, body: Mapping[str, Any]) -> dict[
     }
 
 
-def _decision(connection: Conn, workspace: Row, pins: Pins, found: Sequence[Any]) -> Decision:
+def _decision(connection: Conn, workspace: Row, pins: Pins, found: Sequence[Difference]) -> Decision:
     opening = pins.subscription is not None and pins.subscription.opening_seats is not None
     charged = [d for d in found if not (opening and d.line.n == 0 and d.line.kind == "period")]
     falling = [d.line.key for d in charged if d.amount < 0]
@@ -129,16 +129,6 @@ def _joining(workspace: Row, body: Mapping[str, Any]) -> list[Fact]:
     ]
 
 
-def line_json(line: Line, amount: int) -> dict[str, Any]:
-    """A line as the API writes it; `amount` in minor units."""
-    return {
-        "key": line.key,
-        "kind": line.kind,
-        "instant": calendar.written(line.instant),
-        "seats": line.seats,
-        "unit_amount": line.unit_amount,
-        "fraction": str(line.fraction),
-        "amount": amount,
-        "rules": list(line.rules),
-        "entry_id": None,
-    }
+def _line_json(difference: Difference) -> dict[str, Any]:
+    line = rows.line_json(rows.line_row(difference.line, None))
+    return line | {"instant": calendar.written(difference.line.instant), "amount": difference.amount}

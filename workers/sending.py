@@ -24,21 +24,21 @@ def send_due(database: Database, gateway: Gateway, callback_url: str, pool: Thre
     sent = 0
     while True:
         with database.transaction() as connection:
-            leased = charges.lease(connection, BATCH, LEASE_S)
+            leased = charges.lease(connection, BATCH, LEASE_S, callback_url)
             now = wall_clock(connection)
         if not leased:
             return sent
         ages = [(now - row["first_sent_at"]).total_seconds() for row in leased]
-        list(pool.map(partial(_send, database, gateway, callback_url), leased, ages))
+        list(pool.map(partial(_send, database, gateway), leased, ages))
         sent += len(leased)
 
 
-def _send(database: Database, gateway: Gateway, callback_url: str, charge: Row, age_s: float) -> None:
+def _send(database: Database, gateway: Gateway, charge: Row, age_s: float) -> None:
     ask = charge["status"] == "pending" or age_s > RETRY_FOR_S
     if ask:
         outcome = gateway.lookup(charge["id"])
     else:
-        body: Mapping[str, Any] = charge["body"] | {"attempt": charge["attempt"], "callback_url": callback_url}
+        body: Mapping[str, Any] = charge["body"] | {"attempt": charge["attempt"]}
         outcome = gateway.charge(body)
     answer = answered(outcome, charge["attempt"], charge["tries"], age_s, random)
     with database.transaction() as connection:

@@ -1,33 +1,15 @@
 """What the API shows of the money of a workspace: statement, ledger, facts, charges. Reading only."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from fractions import Fraction
 from typing import Any
 
 from billing.core.errors import NotFoundError
-from billing.core.explanation import describe
 from billing.core.statement import statement as full_statement
 from billing.store import rows, subscriptions
 from billing.store.db import Conn, Row, many, one
-
-
-def line_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A LINE of the contract from a row of `line` or `entry` (there `id` is the entry's), with its instant as it is."""
-    return {
-        "key": row["key"],
-        "kind": row["kind"],
-        "instant": row["instant"],
-        "description": describe(row["kind"], row["seats"]),
-        "seats": row["seats"],
-        "unit_amount": row["unit_amount"],
-        "fraction": str(Fraction(row["fraction"])),
-        "amount": row["amount"],
-        "currency": row["currency"],
-        "rules": list(row["rules"]),
-        "entry_id": row["entry_id"],
-    }
+from billing.store.rows import line_json, line_row
 
 
 def statement(
@@ -56,12 +38,7 @@ def statement_as_known(connection: Conn, workspace: Row, known_at: datetime) -> 
     entry_of = _entries_known(connection, workspace_id, known_at)
     owed = full_statement(facts, pins, until, workspace["external_id"])
     ordered = sorted(owed, key=lambda line: (line.instant, line.key))
-    return [line_json(_row(line, entry_of.get(line.key))) for line in ordered]
-
-
-def _row(line: Any, entry_id: str | None) -> dict[str, Any]:
-    names = ("key", "kind", "instant", "seats", "unit_amount", "fraction", "amount", "currency", "rules")
-    return {name: getattr(line, name) for name in names} | {"entry_id": entry_id}
+    return [line_json(line_row(line, entry_of.get(line.key))) for line in ordered]
 
 
 def _entries_known(connection: Conn, workspace_id: str, known_at: datetime) -> dict[str, str]:
@@ -143,11 +120,28 @@ def entry(connection: Conn, account_id: str | None, entry_id: str) -> tuple[Row,
     """A ledger entry and the facts behind it, in time order. Raises NotFoundError."""
     row = one(
         connection,
-        """SELECT e.* FROM entry e JOIN workspace w ON w.id = e.workspace_id
+        """SELECT e.*, w.time_zone FROM entry e JOIN workspace w ON w.id = e.workspace_id
            WHERE e.id = %(id)s AND (%(account)s::text IS NULL OR w.account_id = %(account)s)""",
         {"id": entry_id, "account": account_id},
     )
     if row is None:
         raise NotFoundError(f"there is no ledger entry {entry_id}")
+    ids = [*row["facts"], *(_seated(connection, row) if row["kind"] == "period" else [])]
     query = "SELECT * FROM fact WHERE workspace_id = %s AND id = ANY(%s) ORDER BY at, seq"
-    return row, many(connection, query, (row["workspace_id"], row["facts"]))
+    return row, many(connection, query, (row["workspace_id"], ids))
+
+
+def _seated(connection: Conn, entry: Row) -> list[str]:
+    """The facts by which people sat on the seats of a period when it opened, the first thousand of them.
+
+    A renewal comes before every fact of its instant; the start counts the facts of its own (law 7).
+    """
+    found = many(
+        connection,
+        """SELECT fact_id FROM span WHERE workspace_id = %(workspace_id)s
+             AND CASE WHEN %(n)s = 0 THEN start_at <= %(instant)s AND COALESCE(end_at > %(instant)s, true)
+                      ELSE start_at < %(instant)s AND COALESCE(end_at >= %(instant)s, true) END
+           ORDER BY start_at LIMIT 1000""",
+        {name: entry[name] for name in ("workspace_id", "n", "instant")},
+    )
+    return [row["fact_id"] for row in found]

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import date
 
+from billing.core import calendar
 from billing.core.settlement import Decision, Reduction, Share, shrunk
+from billing.store import rows
 from billing.store.db import Conn, Row, many, one
 from billing.store.ids import new_id
 from billing.store.ledger import Book
@@ -152,10 +154,11 @@ def forgo(connection: Conn, book: Book, reason: str) -> None:
         book.move("write_off", row["id"], row["amount"], row["currency"])
 
 
-def lease(connection: Conn, limit: int, seconds: float) -> list[Row]:
+def lease(connection: Conn, limit: int, seconds: float, callback_url: str) -> list[Row]:
     """Take due charges for sending: `sending` is committed, with a new fencing token, before anything is sent.
 
-    A lease that ran out is taken over with a new token: same attempt, same key. The body is frozen here, once.
+    A lease that ran out is taken over with a new token: same attempt, same key. The body is frozen here, once, with
+    the `callback_url`: under one key the endpoint takes one body, whatever the settings are by the next try.
     """
     taken = many(
         connection,
@@ -169,7 +172,8 @@ def lease(connection: Conn, limit: int, seconds: float) -> list[Row]:
         {"s": seconds, "limit": limit},
     )
     fresh = [row for row in taken if row["body"] is None]
-    for charge_id, body in bodies(connection, fresh).items():
+    for charge_id, frozen in bodies(connection, fresh).items():
+        body = frozen | {"callback_url": callback_url}
         connection.execute("UPDATE charge SET body = %s WHERE id = %s", (json.dumps(body), charge_id))
         next(row for row in fresh if row["id"] == charge_id)["body"] = body
     connection.cursor().executemany(
@@ -224,16 +228,5 @@ def lines_of(connection: Conn, charge_ids: Sequence[str]) -> list[Row]:
 
 
 def line_json(row: Row) -> dict[str, object]:
-    """A line as charge bodies carry it; `amount` is what this charge asks for it."""
-    from_instant: datetime = row["instant"]
-    return {
-        "key": row["key"],
-        "kind": row["kind"],
-        "instant": f"{from_instant:%Y-%m-%dT%H:%M:%S}.{from_instant.microsecond // 1000:03d}Z",
-        "seats": row["seats"],
-        "unit_amount": row["unit_amount"],
-        "fraction": row["fraction"],
-        "amount": row["asked"],
-        "rules": row["rules"],
-        "entry_id": row["entry_id"],
-    }
+    """A LINE as charge bodies carry it; `amount` is what this charge asks for it, in minor units."""
+    return rows.line_json(row) | {"instant": calendar.written(row["instant"]), "amount": row["asked"]}

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
+from billing.core.explanation import describe
 from billing.core.facts import Fact
 from billing.core.lines import Line, Subscription, Terms
 from billing.core.roster import BoardHead, MemberHead, Span
@@ -107,3 +108,25 @@ def subscription(row: Row) -> Subscription:
         opening_seats=row["opening_seats"],
         payment_method=row["payment_method"],
     )
+
+
+def line_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A LINE of the contract from a row of `line` or `entry` (there `id` is the entry's), with its instant as it is."""
+    return {
+        "key": row["key"],
+        "kind": row["kind"],
+        "instant": row["instant"],
+        "description": describe(row["kind"], row["seats"]),
+        "seats": row["seats"],
+        "unit_amount": row["unit_amount"],
+        "fraction": str(Fraction(row["fraction"])),
+        "amount": row["amount"],
+        "currency": row["currency"],
+        "rules": list(row["rules"]),
+        "entry_id": row["entry_id"],
+    }
+
+
+def line_row(line: Line, entry_id: str | None) -> dict[str, Any]:
+    names = ("key", "kind", "instant", "seats", "unit_amount", "fraction", "amount", "currency", "rules")
+    return {name: getattr(line, name) for name in names} | {"entry_id": entry_id}

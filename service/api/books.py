@@ -153,7 +153,7 @@ def get_charge(charge_id: str) -> dict[str, Any]:
 def get_explanation(entry_id: str) -> dict[str, Any]:
     """Why this entry is what it is: its facts, its rules, its arithmetic, and both in words."""
     entry, facts = books.entry(here.connection(), here.scope(), entry_id)
-    return explanation.explain(entry, facts)
+    return explanation.explain(entry, facts, entry["time_zone"])
 
 
 @BOOKS.get("/workspaces/<workspace_id>/documents", page_of(Document), paging.KnownQuery)

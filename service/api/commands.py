@@ -109,7 +109,7 @@ class Subscription(Schema):
 
 
 class QuoteRequest(Schema):
-    """`subscription` takes `plan` and `interval` as the start does; `members` takes the added people, or their `count`."""
+    """`subscription` takes `plan` and `interval` as the start does; `members` takes added people or a `count`."""
 
     class Meta:
         """A quote carries what its command would carry."""

@@ -66,7 +66,7 @@ class Resource:
             if method == "POST":
                 wrapped = self.blueprint.doc(parameters=["IdempotencyKey"])(wrapped)
             served = _served(wrapped, admin_only=self._admin_only)
-            self.blueprint.add_url_rule(path, view.__name__, served, False, methods=[method])
+            self.blueprint.add_url_rule(path, view.__name__, served, methods=[method])
             return view
 
         return declare
@@ -74,6 +74,8 @@ class Resource:
 
 def _served(view: View, *, admin_only: bool) -> View:
     """The view in one transaction of its own, for a known key; bells ring after the commit."""
+
+    view.__dict__["provide_automatic_options"] = False  # Flask's own answer to OPTIONS asks for no key
 
     @wraps(view)
     def serve(*args: Any, **kwargs: Any) -> Response:

@@ -84,6 +84,7 @@ _BODY = {"required": True, "content": {"application/json": {"schema": {}}}}
 _WEBHOOK = {"parameters": [_path("tool"), _path("connection_id")]}
 _ABOUT = "Seat billing from the membership webhooks of collaboration tools. Money is integers in minor units."
 _OTHERS: dict[str, dict[str, Any]] = {
+    "/": {"get": _open("docs", "The console: a page that asks for a key.", (200, "HTML."))},
     "/webhooks/{tool}/{connection_id}": {
         "head": _open("webhooks", "The handshake of a tool that asks first.", (200, "Yes, here."), **_WEBHOOK),
         "post": _open(

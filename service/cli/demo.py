@@ -63,6 +63,9 @@ def play(base_url: str, api_key: str, sandbox_url: str, echo: Echo, *, stays: bo
     stage = Stage(client, story.TOOL, story.NAME, story.START)
     echo(f"\nThe story of TR-10 and TR-11, in signed Trello webhooks to {stage.connection['webhook_url']}\n")
     faults = [*_steps(stage, echo), *_book(stage, sandbox, sandbox_url, echo)]
+    if not faults:
+        amounts = ", ".join(str(step.charged) for step in story.STEPS if step.seats[0])
+        echo(f"  Every number is as the rules say; in minor units, step by step: {amounts}")
     _explanation(stage, client, echo)
     if faults:
         raise DemoError("; ".join(faults))
@@ -73,9 +76,11 @@ def play(base_url: str, api_key: str, sandbox_url: str, echo: Echo, *, stays: bo
 def _must_be_sandbox(sandbox: Client, url: str) -> None:
     """Raises DemoError unless a sandbox answers: a real endpoint must never be asked for the story's money."""
     try:
-        sandbox.get("/book")
+        book = sandbox.get("/book")
     except AnswerError as error:
-        raise DemoError(f"the payment endpoint {url} keeps no book, so nothing was played on it ({error})") from error
+        raise DemoError(f"{url} is no sandbox that keeps a book, so nothing was played on it ({error})") from error
+    if not isinstance(book, dict) or not isinstance(book.get("charges"), list):
+        raise DemoError(f"{url} is no sandbox that keeps a book, so nothing was played on it")
 
 
 def _steps(stage: Stage, echo: Echo) -> Iterator[str]:
@@ -136,13 +141,14 @@ def _explanation(stage: Stage, client: Client, echo: Echo) -> None:
         return
     told: dict[str, Any] = client.get(f"/v1/ledger/{added[0]['entry_id']}/explanation")
     echo(f"\nWhy {written(told['amount'], told['currency'])}? (ledger entry {told['entry_id']})")
-    echo(f"  {told['text']['en']}\n  {told['text']['ja']}")
+    echo(click.wrap_text(told["text"]["en"], len(_SECOND_HEAD), "  ", "  "))
+    echo(f"  {told['text']['ja']}")
 
 
 def perform(stack: Stack, *, stays: bool) -> None:
     """Play on a stack that is ready. In a thread, because the main one must go on minding the children.
 
-    Raises what `play` raises, and DemoError when it is interrupted.
+    Raises what `play` raises; ends with exit code 130 when it is interrupted.
     """
     settings = stack.settings
     faults: list[SekisuError] = []
@@ -159,7 +165,7 @@ def perform(stack: Stack, *, stays: bool) -> None:
     if faults:
         raise faults[0]
     if not ended:
-        raise DemoError("the demonstration was interrupted")
+        raise click.exceptions.Exit(130)
 
 
 def _alone() -> None:

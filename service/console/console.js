@@ -13,6 +13,10 @@ const STATUS = {
 const COLLECT = {
   shadow: ["試算のみ・請求なし", "shadow: nothing is charged"], paused: ["請求を停止中", "collection paused"],
 };
+const STATE = {
+  free: "無料プラン", trialing: "試用中", active: "契約中", past_due: "支払遅延", cancelling: "解約予定",
+  suspended: "停止中", ended: "終了", closed: "解約済",
+};
 const MEMBER_STATE = { joined: ["参加中", "joined"], pending: ["招待中", "invited"], deactivated: ["無効化", "deactivated"] };
 const RULES = {
   "TR-01": ["ワークスペースのメンバー", "member of the workspace"],
@@ -21,11 +25,13 @@ const RULES = {
   "TR-08": ["空席がないため残り期間分を追加", "no vacant seat: one more for the rest of the period"],
   "TR-09": ["更新時は使用席数まで減る", "a renewal is for the occupied seats"],
   "TR-15": ["ボード1つだけのゲスト", "guest on one board only"],
-  "TR-18": ["招待中(アカウント未作成)", "invited, no account yet"],
+  "TR-18": ["招待中（アカウント未作成）", "invited, no account yet"],
   "TR-19": ["無効化されたメンバー", "deactivated member"],
   "TR-22": ["前払い", "paid in advance"],
   "A-05": ["閉じたボードのみ", "on closed boards only"],
   "B-04": ["ゲストが無料のプラン", "guests are free in this plan"],
+  "XX-02": ["プランの方式で日割り", "prorated by the plan's method"],
+  "XX-10": ["その日に有効な単価", "the price valid on that day"],
 };
 const FACTS = {
   "member.joined": "参加", "member.left": "退出", "member.invited": "招待", "member.deactivated": "無効化",
@@ -46,6 +52,10 @@ function both(parent, words, fallback) {
   parent.append(ja);
   if (en) { parent.append(" "); make("span", parent, en).lang = "en"; }
   return parent;
+}
+function stacked(parent, [ja, en]) {
+  parent.append(ja);
+  make("small", parent, en).lang = "en";
 }
 const chip = (parent, words, fallback, kind) => both(make("span", parent, "", "chip " + kind), words, fallback);
 
@@ -143,8 +153,8 @@ function explain(box, told) {
 }
 function describe(cell, line) {
   const unit = money(line.unit_amount, line.currency);
-  const ja = line.kind === "period" ? `${line.seats}席(期間全額、1席${unit})`
-    : line.kind === "seats_added" ? `${line.seats}席を追加(期間の${line.fraction}、1席${unit})` : line.kind;
+  const ja = line.kind === "period" ? `${line.seats}席（期間全額・1席 ${unit}）`
+    : line.kind === "seats_added" ? `${line.seats}席を追加（期間の${line.fraction}・1席 ${unit}）` : line.kind;
   cell.append(ja);
   make("small", cell, line.description).lang = "en";
 }
@@ -168,12 +178,12 @@ function title(place, told) {
   make("h2", head, told.name);
   if (COLLECT[told.collect]) chip(head, COLLECT[told.collect], "", "wait");
   if (told.pending) chip(head, [`処理中 ${told.pending}件`, "on its way"], "", "wait");
-  const line = day(make("p", head, `${told.tool} · ${told.time_zone} · 現在 `), told.now, told.time_zone);
-  if (told.clock_id) both(make("span", line), ["(テスト時計)", "test clock"]);
+  const line = day(make("p", head, `${told.tool} · ${STATE[told.state] || told.state} · ${told.time_zone} · 現在 `), told.now, told.time_zone);
+  if (told.clock_id) both(make("span", line), ["（テスト時計）", "test clock"]);
 }
 
 function people(place, id, zone) {
-  const heads = [["名前", "name"], ["課金", "classification"], ["適用ルール", "rule"], ["状態", "state"], ["ボード", "boards", "number"], ["以降", "since"]];
+  const heads = [["名前", "name"], ["課金", "classification"], ["適用ルール", "rule"], ["状態", "state"], ["ボード", "boards", "number"], ["以降", "since", "day"]];
   return list(place, ["メンバー", "Members"], `workspaces/${id}/members`, heads, (body, member) => {
     const row = make("tr", body);
     const name = make("td", row, member.name || member.id);
@@ -182,14 +192,14 @@ function people(place, id, zone) {
     chip(make("td", row), billable ? ["課金対象", "billable"] : ["無料", "free"], "", billable ? "good" : "idle");
     const cause = make("td", row);
     rule(cause, member.rule);
-    if (RULES[member.rule]) both(cause, RULES[member.rule]);
-    both(make("td", row), MEMBER_STATE[member.state], member.state);
+    if (RULES[member.rule]) stacked(cause, RULES[member.rule]);
+    stacked(make("td", row), MEMBER_STATE[member.state] || [member.state, ""]);
     make("td", row, member.boards.length, "number");
     day(make("td", row, "", "day"), member.since, zone);
   });
 }
 function charges(place, id, zone) {
-  const heads = [["請求日", "created"], ["内容", "lines"], ["状態", "status"], ["金額", "amount", "number"], ["", ""]];
+  const heads = [["請求日", "due on", "day"], ["内容", "lines"], ["状態", "status"], ["金額", "amount", "number"], ["", "", "last"]];
   return list(place, ["請求", "Charges"], `workspaces/${id}/charges`, heads, (body, charge) => {
     const row = make("tr", body);
     day(make("td", row, "", "day"), charge.due_on + "T00:00:00Z", "UTC");
@@ -206,7 +216,7 @@ function charges(place, id, zone) {
   });
 }
 function ledger(place, id, zone) {
-  const heads = [["発生日", "instant"], ["明細", "line"], ["適用ルール", "rules"], ["金額", "amount", "number"], ["", ""]];
+  const heads = [["発生日", "instant", "day"], ["明細", "line"], ["適用ルール", "rules"], ["金額", "amount", "number"], ["", "", "last"]];
   return list(place, ["台帳", "Ledger"], `workspaces/${id}/ledger`, heads, (body, entry) => {
     const row = make("tr", body);
     day(make("td", row, "", "day"), entry.instant, zone);
@@ -245,7 +255,7 @@ async function open() {
       first = first || workspace.id;
       const button = make("button", make("li", items), workspace.name);
       button.dataset.id = workspace.id;
-      make("small", button, `${workspace.tool} · ${workspace.state}`);
+      make("small", button, `${workspace.tool} · ${STATE[workspace.state] || workspace.state}`);
       button.addEventListener("click", () => { say(""); show(workspace.id).catch(complain); });
     }
     cursor = page.next;

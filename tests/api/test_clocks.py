@@ -66,3 +66,11 @@ def test_an_unsettled_fact_keeps_its_clock_advancing(tale: Story) -> None:
 @pytest.mark.parametrize("now", [None, "", "soon", 5, "2025-01-15", "2025-01-15T00:00:00", "9999-12-31T00:00:00Z"])
 def test_what_is_no_instant_is_named(caller: Caller, now: object) -> None:
     assert "now" in caller.post("/v1/clocks", {"now": now}, 422)["errors"]
+
+
+def test_a_second_attempt_keeps_no_clock_waiting(tale: Story) -> None:
+    tale.roster("aoi")
+    tale.start()
+    assert tale.caller.get(f"/v1/clocks/{tale.clock}")["status"] == "advancing"
+    tale.house.run("INSERT INTO attempt (charge_id, n, key, outcome, at) SELECT id, 1, id, 'failed', now() FROM charge")
+    assert tale.caller.get(f"/v1/clocks/{tale.clock}")["status"] == "ready"

@@ -60,12 +60,13 @@ def test_the_workers_broker_finds_what_was_rung(valkey_url: str) -> None:
     assert (message.actor_name, list(message.args)) == ("read_connection", ["con-1"])
 
 
-def test_a_thousand_rings_of_one_connection_are_few_messages(valkey_url: str) -> None:
+def test_one_connection_rings_at_most_once_in_a_window(valkey_url: str) -> None:
     one = Bell(valkey_url)
     began = time.monotonic()
 
-    for _ in range(1000):
+    while time.monotonic() < began + 6 * bell.WINDOW:
         assert one.read("con-1")
+        time.sleep(0)
 
     assert one.flush(5)
     windows = (time.monotonic() - began) / bell.WINDOW

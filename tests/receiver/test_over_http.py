@@ -153,8 +153,9 @@ def test_a_bad_or_non_ascii_signature_is_401(web: Web, signature: str) -> None:
 
 
 @pytest.mark.parametrize("path", [PATH, "/webhooks/trello/con-9"])
-def test_two_megabytes_are_read_and_refused(web: Web, path: str) -> None:
-    body = b"x" * 2_000_000
+@pytest.mark.parametrize("size", [2_000_000, 8_000_000])
+def test_a_body_over_the_cap_is_read_and_refused(web: Web, path: str, size: int) -> None:
+    body = b"x" * size
     wanted = 413 if path == PATH else 404
 
     with_length = web.talk(head("POST", path, {"Content-Length": str(len(body))}), body)
@@ -194,13 +195,13 @@ def test_a_hundred_parallel_deliveries_over_three_processes_are_one_row(web: Web
 
 def test_slow_senders_do_not_keep_a_quick_one_waiting(web: Web) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(300):
+        for _ in range(400):
             line = stack.enter_context(socket.create_connection(("127.0.0.1", web.port)))
             line.sendall(head("POST", PATH, {"Content-Length": "100"}) + b"half")
 
-        began = time.monotonic()
-        assert web.post(joined("http-quick")) == 200
-        assert time.monotonic() - began < 1
+        waits = [_timed(web, joined(f"quick-{number}")) for number in range(40)]
+
+    assert max(waits) < 1
 
 
 def test_a_frozen_broker_is_not_felt_by_a_sender(web: Web) -> None:

@@ -1,0 +1,32 @@
+"""The database of a command that runs beside the service, or on its own: then the embedded one is started for it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from billing.settings import Settings
+from billing.store.db import Database
+from service.cli import pgtools
+from workers.bell import Bell
+
+
+@contextlib.contextmanager
+def database() -> Iterator[tuple[Settings, Database]]:
+    """The settings and the database they name. Raises SettingsError, UnavailableError."""
+    settings = Settings.load(os.environ)
+    with pgtools.database(settings) as url:
+        opened = Database(url, size=2)
+        try:
+            yield settings, opened
+        finally:
+            opened.close()
+
+
+def ring(settings: Settings, *rings: tuple[str, str]) -> None:
+    """Ring for rows that were just committed, as (`read` or `settle`, id). Without a broker the sweeper finds them."""
+    if not settings.redis_url:
+        return
+    bell = Bell(settings.redis_url)
+    for what, name in rings:
+        (bell.read if what == "read" else bell.settle)(name)
+    bell.flush(1.0)
