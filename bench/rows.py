@@ -130,7 +130,7 @@ class Bench:
         return made
 
     def requests(self, name: str, places: list[str], count: int) -> list[bytes]:
-        """`count` joins, a millisecond apart, the last of them now; all of them later than every subscription's start."""
+        """`count` joins, a millisecond apart, the last of them now; all later than every subscription's start."""
         time.sleep(max(0.0, self.born[name] + (count + 100) / 1000 - time.monotonic()))
         return joins(self.side(name).path, places, count)
 

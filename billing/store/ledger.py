@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from billing.core import calendar
+from billing.core.lines import Line
 from billing.core.settlement import Difference
 from billing.store.db import Conn, Row
 from billing.store.ids import new_id
@@ -70,14 +71,7 @@ class Book:
             (
                 self.seq,
                 entry_id,
-                line.key,
-                line.subscription,
-                line.n,
-                line.kind,
-                line.instant,
-                line.unit_amount,
-                line.seats,
-                str(line.fraction),
+                *_told(line),
                 line.amount,
                 difference.amount,
                 line.currency,
@@ -99,6 +93,12 @@ class Book:
         if self._entries:
             cursor.executemany(_ENTRY, [(self.workspace_id, *row) for row in self._entries])
         self._journal, self._entries = [], []
+
+
+def _told(line: Line) -> tuple[object, ...]:
+    """The columns, from `key` to `fraction`, that a line and its entries have alike."""
+    key = (line.key, line.subscription, line.n, line.kind, line.instant, line.unit_amount)
+    return (*key, line.seats, str(line.fraction))
 
 
 def digest(kind: str, ref: str, amount: int, currency: str, posted_at: datetime) -> bytes:
@@ -129,14 +129,7 @@ def write_lines(connection: Conn, workspace_id: str, posted: Sequence[tuple[Diff
         [
             (
                 workspace_id,
-                line.key,
-                line.subscription,
-                line.n,
-                line.kind,
-                line.instant,
-                line.unit_amount,
-                line.seats,
-                str(line.fraction),
+                *_told(line),
                 line.amount,
                 line.currency,
                 line.method,

@@ -21,7 +21,7 @@ def sekisu(url: str, folder: Path, name: str, *arguments: str) -> Result:
 def answer(world: World, status: str) -> list[str]:
     """Sends what is due to an endpoint that answers `status` to each; answers the charges' ids."""
     with world.database.transaction() as connection:
-        leased = charges.lease(connection, 16, 8.0)
+        leased = charges.lease(connection, 16, 8.0, "http://127.0.0.1:9/none")
     for row in leased:
         with world.database.transaction() as connection:
             outcomes.book(connection, row["workspace_id"], row["id"], Answer(status, row["attempt"]), row["token"])
@@ -84,13 +84,13 @@ def _deliver(world: World, kind: str, member: str, day: str, data: dict[str, obj
     return world.deliver({"model": model, "action": action})
 
 
-def forge(url: str, *statements: str) -> None:
+def forge(url: str, *statements: str, **values: object) -> None:
     """Changes rows as the owner of the database might, past the triggers."""
     with psycopg.connect(url) as connection:
         for table in ("journal", "entry"):
             connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for statement in statements:
-            connection.execute(statement)
+            connection.execute(statement, values)
         for table in ("journal", "entry"):
             connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 

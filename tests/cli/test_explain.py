@@ -28,7 +28,7 @@ def test_an_entry_is_explained_by_its_facts_rules_and_arithmetic(story: World, t
     assert "rules TR-08, XX-02" in said
     assert f"{row['unit_amount']} x 1 x {row['fraction']} = " in said
     assert "member.joined cleo" in said
-    assert "席が1席不足しました" in sekisu(story.database.url, tmp_path, "explain", row["id"], "--lang", "ja").stdout
+    assert told_of["text"]["ja"] in sekisu(story.database.url, tmp_path, "explain", row["id"], "--lang", "ja").stdout
 
 
 def test_a_charge_is_explained_line_by_line(story: World, tmp_path: Path) -> None:

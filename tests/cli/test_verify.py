@@ -41,7 +41,7 @@ def test_a_true_story_with_late_facts_paid_and_failed_charges_and_credit_is_veri
 def test_an_edited_line_is_found(story: tuple[World, str], tmp_path: Path) -> None:
     world, _ = story
     key = world.row("SELECT key FROM line WHERE seats > 0 ORDER BY instant LIMIT 1")["key"]
-    forge(world.database.url, f"UPDATE line SET amount = amount + 1 WHERE key = '{key}'")
+    forge(world.database.url, "UPDATE line SET amount = amount + 1 WHERE key = %(key)s", key=key)
     result = sekisu(world.database.url, tmp_path, "verify", "--json")
     assert result.exit_code == 1
     assert faults(result) == [("line", key)]
@@ -52,7 +52,8 @@ def test_an_edited_entry_is_found_and_its_row_of_the_journal_named(story: tuple[
     row = world.row("SELECT j.seq, j.id, e.key FROM journal j JOIN entry e ON e.id = j.ref ORDER BY j.seq LIMIT 1")
     forge(
         world.database.url,
-        f"UPDATE entry SET amount = amount + 1, line_amount = line_amount + 1 WHERE seq = {row['seq']}",
+        "UPDATE entry SET amount = amount + 1, line_amount = line_amount + 1 WHERE seq = %(seq)s",
+        seq=row["seq"],
     )
     found = faults(sekisu(world.database.url, tmp_path, "verify", "--json"))
     assert ("chain", f"journal {row['seq']} ({row['id']})") in found
@@ -72,14 +73,14 @@ def test_an_edited_entry_is_found_and_its_row_of_the_journal_named(story: tuple[
 )
 def test_no_column_of_an_entry_can_be_edited_unnoticed(story: tuple[World, str], change: str) -> None:
     world, _ = story
-    forge(world.database.url, f"UPDATE entry SET {change} WHERE seq = (SELECT max(seq) FROM entry)")
+    forge(world.database.url, f"UPDATE entry SET {change} WHERE seq = (SELECT max(seq) FROM entry)")  # noqa: S608
     assert not verify(world.database, None, lambda *_: None).ok
 
 
 def test_a_movement_that_is_no_line_cannot_be_edited(story: tuple[World, str], tmp_path: Path) -> None:
     world, _ = story
     row = world.row("SELECT seq, id FROM journal WHERE kind = 'payment' ORDER BY seq LIMIT 1")
-    forge(world.database.url, f"UPDATE journal SET amount = amount - 1 WHERE seq = {row['seq']}")
+    forge(world.database.url, "UPDATE journal SET amount = amount - 1 WHERE seq = %(seq)s", seq=row["seq"])
     found = faults(sekisu(world.database.url, tmp_path, "verify", "--json"))
     assert ("chain", f"journal {row['seq']} ({row['id']})") in found
     assert ("books", "cash_clearing USD") in found
@@ -90,8 +91,9 @@ def test_a_truncated_tail_is_found_and_the_first_missing_row_named(story: tuple[
     last = world.row("SELECT max(seq) AS seq FROM journal")["seq"]
     forge(
         world.database.url,
-        f"DELETE FROM journal WHERE seq >= {last - 1}",
-        f"DELETE FROM entry WHERE seq >= {last - 1}",
+        "DELETE FROM journal WHERE seq >= %(seq)s",
+        "DELETE FROM entry WHERE seq >= %(seq)s",
+        seq=last - 1,
     )
     result = sekisu(world.database.url, tmp_path, "verify", "--json")
     assert ("chain", f"journal {last - 1}") in faults(result)

@@ -41,9 +41,12 @@ def test_a_broker_flushed_stopped_and_frozen_during_1000_deliveries_is_not_felt(
         load.join(60)
 
     waits = sorted(answer.seconds for answer in load.answers)
+    late = sorted(answer.late for answer in load.answers)
+    told = f"p50 {waits[500]:.3f} s, the last {waits[-5:]}; of it our own delay {late[-5:]}; settled after {took:.1f} s"
+    print(told)
     assert {answer.status for answer in load.answers} == {200}
     assert len(waits) == DELIVERIES
-    assert waits[DELIVERIES * 99 // 100] < P99 * PATIENCE, f"p50 {waits[500]:.3f} s, the last {waits[-5:]}"
+    assert waits[DELIVERIES * 99 // 100] < P99 * PATIENCE, told
     assert took < SWEEP_S + GRACE_S + PROCESSING * PATIENCE
     town.await_paid(done + DELIVERIES, 60)
     assert all(posted == taken == booked for posted, taken, booked in town.books().values())

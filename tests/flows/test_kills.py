@@ -46,9 +46,8 @@ def test_workers_killed_at_every_fifth_of_500_deliveries_post_and_charge_each_li
         load.start()
         for part in (1, 2, 3, 4):
             wait(partial(_answered, load, part * DELIVERIES // 5), 60)
-            wait(lambda: _unheard(town), 20)
-            killed = house.worker.kill()
-            assert len(killed) == 3
+            wait(lambda: len(house.worker.pids()) == 3 and _unheard(town), 30)
+            house.worker.kill()
             if part % 2 == 0:  # who sweeps is no safer than who works
                 house.ticker.kill()
                 house.ticker.start(SEKISU_PUBLIC_URL=NOWHERE)
@@ -109,13 +108,14 @@ def test_a_post_is_repeated_with_the_same_bytes_though_the_settings_changed(hous
     workspace = customer.workspace("kobo")
     customer.roster(workspace, "aoi")
     _restart(house, SEKISU_PUBLIC_URL=NOWHERE)
-    house.fault("cut", times=1)
+    house.fault("cut")
     customer.start(workspace)
     wait(lambda: customer.charged(workspace) == [("unknown", 11999)])
     _restart(house)
+    house.fault(None)
     customer.rest(workspace)
 
     assert customer.charged(workspace) == [("succeeded", 11999)]
     (charge,) = customer.of(workspace, "charges")
-    assert house.book()[charge["id"]]["posts"] == 2
+    assert house.book()[charge["id"]]["posts"] > 1
     assert customer.booked(workspace) == [("succeeded", 11999, 1)]

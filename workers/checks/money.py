@@ -49,6 +49,8 @@ def _charge(charge: Row) -> Iterator[str]:
         yield f"the lines of its frozen body are not the {charge['asked']} of its own"
     if charge["status"] == "succeeded" and charge["reduced"] != charge["credited"]:
         yield f"collected, {charge['reduced']} of it was taken back and {charge['credited']} credited"
+    if charge["status"] == "failed" and charge["reduced"] - charge["credited"] > charge["amount"]:
+        yield f"failed asking {charge['amount']}, {charge['reduced']} was taken off it and no credit given back"
 
 
 def _asked(snapshot: Snapshot, asked: dict[str, int]) -> Iterator[Fault]:
