@@ -1,13 +1,11 @@
 """Runs everything, supervised: engines, migrations, the sandbox endpoint, web, workers and ticker."""
 
 import os
-import threading
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from billing.core.errors import SekisuError
 from billing.settings import Settings
 from service.cli import main
 from service.cli.stack import Stack, running
@@ -27,7 +25,7 @@ def command(demo: str | None, log_file: Path | None) -> None:
         if not stack.supervisor.stopping:
             _announce(stack, log_file)
             if demo:
-                _play(stack, demo)
+                main.module("demo").perform(stack, stays=True)
         stack.supervisor.run()
         click.echo("sekisu: stopping")
 
@@ -55,23 +53,3 @@ def _announce(stack: Stack, log_file: Path | None) -> None:
     click.echo(
         f"sekisu: the log is {f'in {log_file}' if log_file else 'below, each line after the name of its process'}"
     )
-
-
-def _play(stack: Stack, name: str) -> None:
-    """Plays the demo in a thread, because this one must go on minding the children."""
-    play = main.module("demo").play
-    settings = stack.settings
-    faults: list[SekisuError] = []
-
-    def run() -> None:
-        try:
-            play(stack.base_url, settings.api_key, settings.payment_url, click.echo)
-        except SekisuError as error:
-            faults.append(error)
-
-    thread = threading.Thread(target=run, name=f"demo {name}", daemon=True)
-    thread.start()
-    stack.supervisor.wait(lambda: not thread.is_alive(), 600.0)
-    if faults:
-        raise faults[0]
-    click.echo(f"sekisu: open {stack.base_url}/docs; Ctrl-C stops everything")

@@ -89,14 +89,10 @@ class Town(Customer):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One delivery's answer, and the seconds from when it was due to be sent until the answer was read.
-
-    `late` is the part of them by which we ourselves began too late: the machine's own noise.
-    """
+    """One delivery's answer, and the seconds from when it was due to be sent until the answer was read."""
 
     status: int
     seconds: float
-    late: float
 
 
 class Load(threading.Thread):
@@ -122,13 +118,12 @@ class Load(threading.Thread):
 
     async def _one(self, request: bytes, due: float) -> None:
         await asyncio.sleep(due - time.monotonic())
-        late = time.monotonic() - due
         line = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
         line[1].write(request)
         head = (await line[0].readuntil(b"\r\n\r\n")).lower()
         await line[0].readexactly(int(head.partition(b"content-length:")[2].partition(b"\r")[0]))
         self._idle.append(line)
-        self.answers.append(Answered(int(head[9:12]), time.monotonic() - due, late))
+        self.answers.append(Answered(int(head[9:12]), time.monotonic() - due))
 
 
 def request_of(customer: Customer, body: bytes) -> bytes:

@@ -100,10 +100,11 @@ def test_trello_is_greeted_at_a_connection_that_exists(house: House) -> None:
     assert house.deliveries() == []
 
 
-def test_a_tool_without_a_handshake_has_no_head(house: House) -> None:
+def test_a_sender_may_look_whether_an_address_of_the_standard_room_answers(house: House) -> None:
     house.connect("con-2", "standard")
 
-    assert house.send("HEAD", "/webhooks/standard/con-2").status == 405
+    assert house.send("HEAD", "/webhooks/standard/con-2").status == 200
+    assert house.send("HEAD", "/webhooks/standard/con-3").status == 404
 
 
 def test_the_standard_room_is_served_by_the_same_door(house: House) -> None:
