@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billing.core import calendar
+from billing.core.classification import ORDINARY
 from billing.core.facts import Fact
-from billing.core.incremental import Change, advance
+from billing.core.incremental import Change, advance, policy_of
 from billing.core.lines import Pins
-from billing.core.settlement import Decision, Difference, decide, differences
+from billing.core.settlement import Decision, Difference, decide, differences, unexplained
 from billing.store import catalogue, charges, ledger, roster, rows, subscriptions, workspaces
 from billing.store.db import Conn, Database, Row, many
 from billing.store.memory import SqlMemory
@@ -55,7 +56,15 @@ def settle_step(connection: Conn, workspace_id: str, collect: str) -> Step:
     if plan.opens:
         pins = _pin(connection, workspace_id, pins, plan.until)
     memory = SqlMemory(connection, workspace_id, plan.until)
-    change = advance(memory, plan.facts, pins, plan.until, workspace["external_id"], workspaces.position(workspace))
+    change = advance(
+        memory,
+        plan.facts,
+        pins,
+        plan.until,
+        workspace["external_id"],
+        workspaces.position(workspace),
+        _refolded(connection, workspace, pins, plan),
+    )
     # Writes need no answer, so they travel together: one round trip instead of one each.
     with connection.pipeline():
         opened, entries = write(connection, workspace, pins, change, plan, stricter(collect, workspace["collect"]))
@@ -87,6 +96,14 @@ class Plan:
         """Whether the row's due instant is out of date."""
         due: datetime | None = workspace["due_at"]
         return due != self.due_at
+
+
+def _refolded(connection: Conn, workspace: Row, pins: Pins, plan: Plan) -> frozenset[str]:
+    """Everybody, when a start brings another seat policy than the ordinary one they were folded under (B-04)."""
+    if not plan.opens or workspace["opened"] or policy_of(pins) == ORDINARY:
+        return frozenset()
+    found = many(connection, "SELECT member FROM member WHERE workspace_id = %s", (workspace["id"],))
+    return frozenset(row["member"] for row in found)
 
 
 def _unsettled(connection: Conn, workspace_id: str) -> list[Fact]:
@@ -157,6 +174,9 @@ def write(
     workspace_id = workspace["id"]
     book = ledger.Book.of(workspace, plan.until)
     found = differences(change.old_lines, change.new_lines)
+    if held := unexplained(change.old_lines, found):
+        ledger.hold(connection, workspace_id, held)
+        found = [difference for difference in found if difference not in held]
     roster.write(connection, workspace_id, change)
     heard = _heard(plan)
     entry_ids = {difference.line.key: book.post(difference, heard) for difference in found}

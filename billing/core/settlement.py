@@ -90,8 +90,23 @@ def differences(posted: Iterable[Line], owed: Iterable[Line]) -> list[Difference
     return sorted(found, key=lambda difference: (difference.line.instant, difference.line.n, difference.line.key))
 
 
+def unexplained(posted: Iterable[Line], found: Iterable[Difference]) -> list[Difference]:
+    """Differences that only changed rules or arithmetic can have made: neither seats nor facts of the line moved.
+
+    Law 3: a deploy posts nothing, so these are held, and a person decides.
+    """
+    before = {line.key: line for line in posted}
+    return [
+        difference
+        for difference in found
+        if (old := before.get(difference.line.key))
+        and (old.seats, set(old.facts)) == (difference.line.seats, set(difference.line.facts))
+    ]
+
+
 def _differs(old: Line, new: Line) -> bool:
-    return (old.seats, old.fraction, old.rules) != (new.seats, new.fraction, new.rules)
+    """Seats, rules or the people behind it: an entry of no amount then keeps the ledger's explanation true."""
+    return (old.seats, old.fraction, old.rules, old.facts) != (new.seats, new.fraction, new.rules, new.facts)
 
 
 def decide(found: Sequence[Difference], shares: Iterable[Share], credit: int, *, charged: bool = True) -> Decision:

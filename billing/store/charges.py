@@ -44,9 +44,37 @@ def reduce(connection: Conn, book: Book, reductions: Iterable[Reduction], curren
         )
         if reduction.how == "credited":
             book.move("credit", reduction.charge, reduction.amount, currency)
+        elif reduction.how == "reduced":
+            given_back += give_back(connection, book, reduction.charge, currency)
         elif reduction.how == "forgone":
             book.move("write_off_reversed", reduction.charge, reduction.amount, currency)
     return given_back
+
+
+def give_back(connection: Conn, book: Book, charge_id: str, currency: str) -> int:
+    """Of a charge that failed, the credit it had used and no longer needs, because more was taken off than it asks.
+
+    Answers how much (minor units); the caller adds it to the workspace's credit.
+    """
+    lines = many(
+        connection,
+        """SELECT l.key, l.reduced, l.credited, c.amount FROM charge_line l JOIN charge c ON c.id = l.charge_id
+           WHERE l.charge_id = %s ORDER BY l.key""",
+        (charge_id,),
+    )
+    spare = sum(line["reduced"] for line in lines) - lines[0]["amount"] - sum(line["credited"] for line in lines)
+    back = left = max(0, int(spare))
+    for line in lines:
+        part = min(left, line["reduced"] - line["credited"])
+        if part:
+            connection.execute(
+                "UPDATE charge_line SET credited = credited + %s WHERE charge_id = %s AND key = %s",
+                (part, charge_id, line["key"]),
+            )
+            left -= part
+    if back:
+        book.move("credit", charge_id, back, currency)
+    return back
 
 
 def _shrink(connection: Conn, book: Book, reduction: Reduction, currency: str) -> int:

@@ -143,6 +143,20 @@ def write_lines(connection: Conn, workspace_id: str, posted: Sequence[tuple[Diff
     )
 
 
+def hold(connection: Conn, workspace_id: str, unexplained: Sequence[Difference]) -> None:
+    """Raise an alarm, once, for each difference that is held instead of posted (law 3)."""
+    for difference in unexplained:
+        line = difference.line
+        detail = f"{line.key} would now be {line.amount} ({line.seats} x {line.fraction}), by changed rules alone"
+        connection.execute(
+            """INSERT INTO alarm (id, kind, workspace_id, detail)
+               SELECT %(id)s, 'unexplained', %(workspace)s, %(detail)s
+               WHERE NOT EXISTS (SELECT FROM alarm WHERE kind = 'unexplained' AND workspace_id = %(workspace)s
+                                 AND detail = %(detail)s)""",
+            {"id": new_id("al"), "workspace": workspace_id, "detail": detail},
+        )
+
+
 _JOURNAL = """
 INSERT INTO journal (workspace_id, seq, id, kind, ref, debit, credit, amount, currency, digest, hash, posted_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from billing.store.charges import RANK
+from billing.store.charges import RANK, give_back
 from billing.store.db import Conn, Row, many, one
 from billing.store.ledger import Book
 from billing.store.workspaces import locked, rechain
@@ -36,6 +36,11 @@ def book(connection: Conn, workspace_id: str, charge_id: str, answer: Answer, to
     _move(connection, charge, answer)
     if answer.status == "succeeded":
         _settle_payment(connection, workspace, charge)
+    elif answer.status == "failed":
+        posted = Book.of(workspace, workspace["now"])
+        back = give_back(connection, posted, charge["id"], charge["currency"])
+        posted.flush(connection)
+        rechain(connection, workspace["id"], posted.chain, workspace["credit"] + back)
     return True
 
 

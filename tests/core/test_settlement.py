@@ -30,7 +30,14 @@ def less(line: Line, by: int) -> Difference:
 
 
 def test_what_is_already_posted_makes_no_difference() -> None:
-    assert differences(two_lines(), two_lines()) == []
+    lines = two_lines()
+    assert differences(lines, lines) == []
+
+
+def test_another_person_on_the_same_seat_at_the_same_instant_is_an_entry_of_no_amount() -> None:
+    first, second = two_lines()
+    [difference] = differences([first, second], [first, replace(second, facts=("another",))])
+    assert (difference.amount, difference.line.facts) == (0, ("another",))
 
 
 def test_a_new_line_is_a_difference_of_its_whole_amount() -> None:

@@ -23,6 +23,7 @@ def house(new_database: Callable[[], str], superuser_url: str) -> Iterator[House
     made = House(folder, new_database(), superuser_url)
     yield made
     made.close()
+    print(made.words())
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -95,6 +95,11 @@ class House:
         """End everything, in the order of `up`."""
         self._stack.close()
 
+    def words(self) -> str:
+        """The last lines that each part wrote: pytest shows them with a failure."""
+        logs = sorted(self.folder.glob("*.log"))
+        return "".join(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}\n" for log in logs)
+
     def sql(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Rows of a statement as the superuser, committed at once."""
         cursor = self._sql.execute(query.encode(), values)

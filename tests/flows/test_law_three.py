@@ -8,7 +8,7 @@ import pytest
 from billing.store import catalogue
 from tests.flows.customer import Customer
 from tests.flows.house import House, wait
-from tests.flows.tool import at, in_workspace
+from tests.flows.tool import Body, at, in_workspace
 from tests.flows.town import PLAN, UNIT, Town
 
 
@@ -43,6 +43,11 @@ def _posted(town: Town) -> dict[str, int]:
     }
 
 
+def _dirty(town: Town) -> int:
+    query = "SELECT count(*) FROM workspace WHERE id = ANY(%s) AND due_at <= settled_through"
+    return town.house.count(query, town.workspaces)
+
+
 def test_a_new_price_and_a_changed_rule_post_nothing_under_a_hundred_settled_workspaces(
     town: Town, deployed: dict[str, int], customer: Customer
 ) -> None:
@@ -50,7 +55,7 @@ def test_a_new_price_and_a_changed_rule_post_nothing_under_a_hundred_settled_wor
     town.house.sql("UPDATE workspace SET due_at = settled_through WHERE id = ANY(%s)", town.workspaces)
     for delivery in town.deliveries()[:50]:
         town.post(f"/v1/deliveries/{delivery['id']}/replay", {}, 202)
-    wait(lambda: not town.house.count("SELECT count(*) FROM workspace WHERE due_at <= settled_through"), 60)
+    wait(lambda: not _dirty(town), 60)
     town.rest(town.workspaces[0])
 
     assert _posted(town) == deployed
@@ -66,13 +71,31 @@ def test_a_new_price_and_a_changed_rule_post_nothing_under_a_hundred_settled_wor
     assert customer.charged(newcomer) == [("succeeded", 2 * 10 * UNIT)]
 
 
-def test_a_new_fact_after_it_is_charged_alone_at_the_pinned_price(town: Town, deployed: dict[str, int]) -> None:
-    name, workspace = town.names[7], town.workspaces[7]
-    when = at("2025-02-15T12:00:00")
-    town.tell(in_workspace("addMemberToOrganization", name, "late", when, f"{name} late"), workspace)
+def test_a_late_fact_after_it_posts_its_own_line_and_what_rules_alone_changed_is_held_with_an_alarm(
+    town: Town, joined: tuple[str, str], deployed: dict[str, int]
+) -> None:
+    """The late fact has every line behind it computed again, now by other rules."""
+    name, workspace = joined
+    town.tell(_joins(name, "late", "2025-02-15T12:00:00"), workspace)
 
     after = _posted(town)
     assert (after["entry"], after["charge"]) == (deployed["entry"] + 1, deployed["charge"] + 1)
-    assert town.charged(workspace)[-1] == ("succeeded", UNIT * 11 // 12)
+    assert town.charged(workspace)[-1] == ("succeeded", UNIT)  # at the pinned price
+    (alarm,) = town.house.sql("SELECT kind, detail FROM alarm WHERE workspace_id = %s", workspace)
+    assert alarm["kind"] == "unexplained"
+    assert "seats_added/2025-03-15T12:00:00" in alarm["detail"]
     sora = next(row for row in town.of(workspace, "members") if row["name"] == "Sora")
     assert (sora["classification"], sora["rule"]) == ("free", "TR-15")
+
+
+@pytest.fixture
+def joined(town: Town) -> tuple[str, str]:
+    """A workspace, by its name and our id, where somebody joined in March."""
+    name, workspace = town.names[7], town.workspaces[7]
+    town.tell(_joins(name, "early", "2025-03-15T12:00:00"), workspace)
+    assert town.charged(workspace)[-1] == ("succeeded", UNIT * 10 // 12)
+    return name, workspace
+
+
+def _joins(name: str, member: str, when: str) -> Body:
+    return in_workspace("addMemberToOrganization", name, member, at(when), f"{name} {member}")

@@ -260,3 +260,38 @@ def test_only_an_administrator_starts_and_the_refusal_is_kept(payments: Payments
         commands.refused(connection, workspace, body, actor, refusal.value)
     assert world.row("SELECT verdict, rule FROM command") == {"verdict": "refused", "rule": "TR-20"}
     assert world.rows("SELECT * FROM subscription") == []
+
+
+def test_a_failed_charge_gives_back_the_credit_it_used_when_more_is_taken_off_than_it_asks(payments: Payments) -> None:
+    world = payments.world
+    workspace = started(world, "casper", "michael")
+    payments.send()
+    leave_before_the_start(world, "michael")
+    world.advance(at("2025-04-15"), workspace)
+    for person in ("kristen", "noor"):
+        world.tell("member.joined", "w1", person, at("2025-04-15"))
+    world.read_and_settle()
+    payments.faults("decline")
+    payments.send()
+    assert statuses(world)[-1] == ("failed", 17999 - 11999)
+    for person in ("kristen", "noor"):
+        world.tell("member.left", "w1", person, at("2025-04-15"))
+    world.read_and_settle()
+    assert assert_the_books_balance(world, workspace) == {
+        "collected": 23998,
+        "receivable": 0,
+        "credit": 11999,
+        "written_off": 0,
+    }
+
+
+def test_guests_cost_nothing_under_a_plan_whose_guests_are_free(payments: Payments) -> None:
+    world = payments.world
+    workspace = world.workspace("w1")
+    world.tell("member.joined", "w1", "casper", at("2025-01-10"))
+    for board in ("a", "b"):
+        world.tell("board.member_added", "w1", "guest", at("2025-01-11"), board=board)
+    world.read_and_settle()
+    world.start(workspace, plan="trello-enterprise")
+    assert world.charges(workspace) == [21000]
+    assert world.row("SELECT rule FROM member WHERE member = 'guest'")["rule"] == "B-04"
