@@ -22,6 +22,12 @@ _LOG = logging.getLogger("sekisu.health")
 
 _COUNTS = (
     ("sekisu_deliveries", "Deliveries in the inbox.", "state", "SELECT state AS label, count(*) AS n FROM delivery"),
+    (
+        "sekisu_unknown_actions",
+        "Deliveries of an action that no room knows: kept, never guessed.",
+        "action",
+        "SELECT substr(action, 9) AS label, count(*) AS n FROM delivery WHERE action LIKE 'unknown:%'",
+    ),
     ("sekisu_charges", "Charges.", "status", "SELECT status AS label, count(*) AS n FROM charge"),
     (
         "sekisu_callbacks",

@@ -82,7 +82,7 @@ def _timeless(line: Mapping[str, Any]) -> dict[str, Any]:
 def _figures(connection: Conn, workspace: Row, body: Mapping[str, Any]) -> dict[str, Any]:
     """The lines, totals, pins and fact sequence of a command at the workspace's now."""
     pins, facts = _what_if(connection, workspace, body)
-    memory = SqlMemory(connection, workspace["id"], workspace["now"])
+    memory = SqlMemory(connection, workspace["id"], ())
     position = workspaces.position(workspace)
     change = advance(memory, facts, pins, workspace["now"], workspace["external_id"], position)
     found = differences(change.old_lines, change.new_lines)

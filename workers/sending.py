@@ -1,14 +1,13 @@
 """Sends charges: a lease with a fencing token, `sending` committed first, the POST outside any transaction."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from random import random
 from typing import Any
 
 from billing.payments.gateway import RETRY_FOR_S, Gateway, Outcome, backoff_s
 from billing.store import charges, outcomes
-from billing.store.db import Database, Row, wall_clock
+from billing.store.db import Database, Row
 from billing.store.outcomes import Answer
 
 #: A lease outlives the gateway's connect and read time-outs (2 s + 5 s), so that two senders never overlap by plan.
@@ -25,24 +24,23 @@ def send_due(database: Database, gateway: Gateway, callback_url: str, pool: Thre
     while True:
         with database.transaction() as connection:
             leased = charges.lease(connection, BATCH, LEASE_S, callback_url)
-            now = wall_clock(connection)
         if not leased:
             return sent
-        ages = [(now - row["first_sent_at"]).total_seconds() for row in leased]
-        list(pool.map(partial(_send, database, gateway), leased, ages))
+        # The posts wait side by side; the answers are booked here, one after the other, as they come.
+        posts = {pool.submit(_post, gateway, charge): charge for charge in leased}
+        for post in as_completed(posts):
+            charge = posts[post]
+            answer = answered(post.result(), charge["attempt"], charge["tries"], charge["age_s"], random)
+            with database.transaction() as connection:
+                outcomes.book(connection, charge["workspace_id"], charge["id"], answer, charge["token"])
         sent += len(leased)
 
 
-def _send(database: Database, gateway: Gateway, charge: Row, age_s: float) -> None:
-    ask = charge["status"] == "pending" or age_s > RETRY_FOR_S
-    if ask:
-        outcome = gateway.lookup(charge["id"])
-    else:
-        body: Mapping[str, Any] = charge["body"] | {"attempt": charge["attempt"]}
-        outcome = gateway.charge(body)
-    answer = answered(outcome, charge["attempt"], charge["tries"], age_s, random)
-    with database.transaction() as connection:
-        outcomes.book(connection, charge["workspace_id"], charge["id"], answer, charge["token"])
+def _post(gateway: Gateway, charge: Row) -> Outcome:
+    if charge["status"] == "pending" or charge["age_s"] > RETRY_FOR_S:
+        return gateway.lookup(charge["id"])
+    body: Mapping[str, Any] = charge["body"] | {"attempt": charge["attempt"]}
+    return gateway.charge(body)
 
 
 def answered(outcome: Outcome, attempt: int, tries: int, age_s: float, roll: Callable[[], float]) -> Answer:

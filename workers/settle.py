@@ -18,7 +18,8 @@ from billing.store.memory import SqlMemory
 
 #: Facts taken into one transaction at most; a step ends on an instant boundary (DESIGN.md section 6, step 6).
 FACTS_A_STEP = 20_000
-_STRICTNESS = ("live", "shadow", "paused")
+#: What shadow computes is never sent, whatever else holds it; what paused holds is sent once it is lifted.
+_STRICTNESS = ("live", "paused", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,13 @@ def settle(database: Database, workspace_id: str, collect: str) -> list[str]:
 
 def settle_step(connection: Conn, workspace_id: str, collect: str) -> Step:
     """One step, inside the caller's transaction: up to the next due instant, or to now when none is due."""
-    workspace = workspaces.locked(connection, workspace_id)
-    pins = subscriptions.pins(connection, workspace_id)
-    waiting = _unsettled(connection, workspace_id)
+    workspace, pins, waiting = _standing(connection, workspace_id)
     plan = _next(waiting, pins, workspace)
     if not plan.facts and not plan.opens and not plan.dirty(workspace):
         return Step()
     if plan.opens:
         pins = _pin(connection, workspace_id, pins, plan.until)
-    memory = SqlMemory(connection, workspace_id, plan.until)
+    memory = SqlMemory(connection, workspace_id, [fact.id for fact in plan.facts])
     change = advance(
         memory,
         plan.facts,
@@ -106,13 +105,19 @@ def _refolded(connection: Conn, workspace: Row, pins: Pins, plan: Plan) -> froze
     return frozenset(row["member"] for row in found)
 
 
-def _unsettled(connection: Conn, workspace_id: str) -> list[Fact]:
-    found = many(
-        connection,
-        "SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NULL ORDER BY at LIMIT %s",
-        (workspace_id, FACTS_A_STEP + 1),
-    )
-    return [rows.fact(row) for row in found]
+def _standing(connection: Conn, workspace_id: str) -> tuple[Row, Pins, list[Fact]]:
+    """The locked workspace, its pins and the facts that wait, asked together; the lock is taken first."""
+    with connection.pipeline():
+        workspace = workspaces.ask_locked(connection, workspace_id)
+        pins = subscriptions.ask_pins(connection, workspace_id)
+        waiting = connection.execute(
+            # With ties: an instant is settled whole or not at all (law 7).
+            """SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NULL
+               ORDER BY at FETCH FIRST %s ROWS WITH TIES""",
+            (workspace_id, FACTS_A_STEP + 1),
+        )
+        row = workspaces.found(workspace, workspace_id)
+        return row, subscriptions.pinned(pins), [rows.fact(one_fact) for one_fact in waiting.fetchall()]
 
 
 def _next(waiting: Sequence[Fact], pins: Pins, workspace: Row) -> Plan:
@@ -123,13 +128,17 @@ def _next(waiting: Sequence[Fact], pins: Pins, workspace: Row) -> Plan:
     """
     target, through = workspace["now"], workspace["settled_through"]
     renewal = _renewal(pins, workspace["opened"])
-    awaited = sorted({f.at for f in waiting if f.at > f.heard_at and (through is None or f.at > through)})
+    # Only a clock that stands still makes anybody wait for a fact; the wall's is a sender's clock running ahead.
+    ahead = [fact for fact in waiting if workspace["clock_id"] and fact.at > fact.heard_at]
+    awaited = {fact.at for fact in ahead if through is None or fact.at > through}
     instants = sorted({*([renewal] if renewal else []), *awaited})
     due = next((at for at in instants if at <= target), None)
     after = [at for at in instants if due is None or at > due]
     if due is None:
-        taken = _capped([fact for fact in waiting if fact.at <= target])
-        cut = len(taken) < sum(fact.at <= target for fact in waiting)
+        past = [fact for fact in waiting if fact.at <= target]
+        taken = _capped(past)
+        # More than a step's fill is one instant's, and behind it more may wait.
+        cut = len(taken) < len(past) or len(taken) > FACTS_A_STEP
         until = taken[-1].at if cut else target
         return Plan(taken, max(until, through or until), False, cut, instants[0] if instants else None)
     earlier = _capped([fact for fact in waiting if fact.at < due])
@@ -183,7 +192,7 @@ def write(
     ledger.write_lines(connection, workspace_id, [(d, entry_ids[d.line.key]) for d in found])
     opened, credit = None, workspace["credit"]
     if found:
-        decision = _decide(connection, workspace, pins, book, found, entry_ids)
+        decision = _decide(connection, workspace, pins, book, found, entry_ids, collect)
         credit += decision.credit_gained - decision.credit_used
         given_back = charges.reduce(connection, book, decision.reductions, found[0].line.currency)
         credit += given_back
@@ -200,7 +209,13 @@ def _heard(plan: Plan) -> datetime:
 
 
 def _decide(
-    connection: Conn, workspace: Row, pins: Pins, book: ledger.Book, found: list[Difference], entry_ids: dict[str, str]
+    connection: Conn,
+    workspace: Row,
+    pins: Pins,
+    book: ledger.Book,
+    found: list[Difference],
+    entry_ids: dict[str, str],
+    collect: str,
 ) -> Decision:
     """Law 2; seats already paid for elsewhere are posted, taken as collected, and never charged."""
     opening = [d for d in found if _is_opening(d, pins)]
@@ -209,7 +224,10 @@ def _decide(
             book.move("opening", entry_ids[difference.line.key], difference.amount, difference.line.currency)
     charged = [d for d in found if not _is_opening(d, pins)]
     falling = [d.line.key for d in charged if d.amount < 0]
-    return decide(charged, charges.shares(connection, workspace["id"], falling), workspace["credit"])
+    decision = decide(charged, charges.shares(connection, workspace["id"], falling), workspace["credit"])
+    if collect == "shadow":  # what nobody will ever be asked for must not use up what was paid
+        decision.credit_used = 0
+    return decision
 
 
 def _is_opening(difference: Difference, pins: Pins) -> bool:
@@ -236,9 +254,13 @@ def _open(
 
 
 def _mark(connection: Conn, workspace_id: str, plan: Plan) -> None:
-    """Mark exactly the facts taken (never a high-water id: ids commit out of order)."""
+    """Mark exactly the facts taken (never a high-water id: ids commit out of order), as they were when taken.
+
+    One that a reader has given an owner meanwhile waits for the next settlement.
+    """
     if plan.facts:
         connection.execute(
-            "UPDATE fact SET settled_at = now() WHERE workspace_id = %s AND id = ANY(%s)",
-            (workspace_id, [fact.id for fact in plan.facts]),
+            """UPDATE fact SET settled_at = now() FROM unnest(%s::text[], %s::text[]) AS taken(id, owner)
+               WHERE fact.workspace_id = %s AND fact.id = taken.id AND fact.owner IS NOT DISTINCT FROM taken.owner""",
+            ([fact.id for fact in plan.facts], [fact.owner for fact in plan.facts], workspace_id),
         )

@@ -9,12 +9,16 @@ from billing.core.errors import InvalidError
 
 #: Months in each interval of the contract.
 MONTHS = {"month": 1, "3-months": 3, "6-months": 6, "year": 12}
+#: Files beside the zones that mean whatever the machine is set to.
+_OF_THE_MACHINE = frozenset({"localtime", "posixrules"})
 
 
 @lru_cache(maxsize=512)
 def zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name. Raises InvalidError when there is none."""
     try:
+        if name in _OF_THE_MACHINE:
+            raise ValueError("another machine would count other days")
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as fault:
         raise InvalidError(f"{name!r} is not a time zone; use an IANA name such as Asia/Tokyo or UTC") from fault

@@ -188,28 +188,28 @@ def lease(connection: Conn, limit: int, seconds: float, callback_url: str) -> li
     A lease that ran out is taken over with a new token: same attempt, same key. The body is frozen here, once, with
     the `callback_url`: under one key the endpoint takes one body, whatever the settings are by the next try.
     """
-    taken = many(
+    due = many(
+        connection,
+        """SELECT * FROM charge WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED""",
+        (limit,),
+    )
+    if not due:
+        return []
+    unsent = [row for row in due if row["body"] is None]
+    frozen = {
+        charge_id: json.dumps(body | {"callback_url": callback_url})
+        for charge_id, body in bodies(connection, unsent).items()
+    }
+    return many(
         connection,
         """UPDATE charge SET status = CASE WHEN status IN ('queued', 'sending') THEN 'sending' ELSE status END,
                token = token + 1, tries = tries + 1, leased_until = clock_timestamp() + make_interval(secs => %(s)s),
                due_at = clock_timestamp() + make_interval(secs => %(s)s),
-               first_sent_at = COALESCE(first_sent_at, clock_timestamp())
-           WHERE id IN (SELECT id FROM charge WHERE due_at <= clock_timestamp()
-                        ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-           RETURNING *""",
-        {"s": seconds, "limit": limit},
+               first_sent_at = COALESCE(first_sent_at, clock_timestamp()), body = COALESCE(taken.body, charge.body)
+           FROM unnest(%(ids)s::text[], %(bodies)s::jsonb[]) AS taken(id, body) WHERE charge.id = taken.id
+           RETURNING charge.*, extract(epoch FROM clock_timestamp() - first_sent_at)::float8 AS age_s""",
+        {"s": seconds, "ids": [row["id"] for row in due], "bodies": [frozen.get(row["id"]) for row in due]},
     )
-    fresh = [row for row in taken if row["body"] is None]
-    for charge_id, frozen in bodies(connection, fresh).items():
-        body = frozen | {"callback_url": callback_url}
-        connection.execute("UPDATE charge SET body = %s WHERE id = %s", (json.dumps(body), charge_id))
-        next(row for row in fresh if row["id"] == charge_id)["body"] = body
-    connection.cursor().executemany(
-        """INSERT INTO attempt (charge_id, n, key, posts, at) VALUES (%s, %s, %s, 1, clock_timestamp())
-           ON CONFLICT (charge_id, n) DO UPDATE SET posts = attempt.posts + 1""",
-        [(row["id"], row["attempt"], f"{row['id']}.{row['attempt']}") for row in taken],
-    )
-    return taken
 
 
 def bodies(connection: Conn, charges: Sequence[Row]) -> dict[str, dict[str, object]]:

@@ -14,6 +14,8 @@ from billing.core.errors import UnavailableError
 
 Conn = psycopg.Connection[DictRow]
 Row = dict[str, Any]
+#: A query asked in a pipeline; fetching waits for it and for all asked before it.
+Answer = psycopg.Cursor[DictRow]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 #: The role that may add to the ledger and never change it (migration 0002).
@@ -69,6 +71,7 @@ def _take_role(connection: Conn) -> None:
     if row and row["has"]:
         connection.execute(f"SET ROLE {APP_ROLE}")
     connection.commit()
+    connection.prepare_threshold = 1
 
 
 def one(connection: Conn, query: str, parameters: Parameters = None) -> Row | None:

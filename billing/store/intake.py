@@ -55,39 +55,66 @@ def file(connection: Conn, source: Source, heard: Sequence[Heard]) -> Filed:
     for one_heard in heard:
         event = one_heard.event
         one_heard.id = fact_id(source.account_id, one_heard.source or source.tool, event.source_id, event.ordinal)
-    _name_workspaces(connection, source, heard)
-    known = by_external_ids(connection, source.account_id, source.tool, _named(heard))
-    filed = Filed()
     on_boards = [one_heard for one_heard in heard if _on_shared_board(source, one_heard.event)]
     direct = [one_heard for one_heard in heard if not _on_shared_board(source, one_heard.event)]
-    _judge(source, heard, known)
+    nameless = [one_heard for one_heard in direct if _names_only_a_board(one_heard.event)]
+    _take_turns(connection, source, [*on_boards, *nameless])
+    filed = Filed()
+    known = by_external_ids(connection, source.account_id, source.tool, _named(heard))
+    _judge(connection, source, on_boards, known)
+    _file_boards(connection, source, [h for h in on_boards if not h.quarantined], filed)
+    if nameless:  # after the boards: what this very batch says of a board's owner counts
+        _name_workspaces(connection, source, nameless)
+        known |= by_external_ids(connection, source.account_id, source.tool, _named(nameless))
+    _judge(connection, source, direct, known)
     _file_direct(connection, _once(h for h in direct if h.workspace_id and not h.quarantined), source.tool, filed)
-    _file_boards(connection, source, _once(h for h in on_boards if not h.quarantined), filed)
     return filed
 
 
 def _once(heard: Iterable[Heard]) -> list[Heard]:
-    """Each fact once, though a batch may carry it in several wrappings: the first that shows an owner, or the first."""
+    """Each fact once, though a batch may carry it in several wrappings: the one that shows the greatest owner.
+
+    In whatever order wrappings come, by batches or one by one, the same owner stays (law 1).
+    """
     unique: dict[str, Heard] = {}
     for one_heard in heard:
         known = unique.get(one_heard.id)
-        if known is None or (known.event.owner is None and one_heard.event.owner is not None):
+        if known is None or _shown(known.event) < _shown(one_heard.event):
             unique[one_heard.id] = one_heard
     return list(unique.values())
+
+
+def _shown(event: Event) -> tuple[bool, str]:
+    return event.owner is not None, event.owner or ""
+
+
+def _take_turns(connection: Conn, source: Source, heard: Iterable[Heard]) -> None:
+    """One reader at a time for each board, in one order, so that no copy is missed and nobody deadlocks."""
+    boards = sorted({h.event.board for h in heard if h.event.board})
+    if boards:
+        connection.execute(
+            """INSERT INTO board (account_id, tool, board)
+               SELECT %s, %s, b FROM unnest(%s::text[]) AS b
+               ON CONFLICT (account_id, tool, board) DO UPDATE SET board = EXCLUDED.board""",
+            (source.account_id, source.tool, boards),
+        )
 
 
 def _on_shared_board(source: Source, event: Event) -> bool:
     return source.shared_boards and event.board is not None and event.kind.startswith("board.")
 
 
+def _names_only_a_board(event: Event) -> bool:
+    return event.workspace is None and event.board is not None and event.kind.startswith("member.")
+
+
 def _name_workspaces(connection: Conn, source: Source, heard: Iterable[Heard]) -> None:
     """A fact of a person that names only a board belongs to the workspace that shows as, or last became, its owner."""
     for one_heard in heard:
         event = one_heard.event
-        if event.workspace is None and event.board and event.kind.startswith("member."):
-            owner = event.owner or _last_owner(connection, source, event.board)
-            if owner:
-                one_heard.event = _in_workspace(event, owner)
+        owner = event.owner or _last_owner(connection, source, event.board or "")
+        if owner:
+            one_heard.event = _in_workspace(event, owner)
 
 
 def _in_workspace(event: Event, workspace: str) -> Event:
@@ -119,20 +146,36 @@ def _named(heard: Iterable[Heard]) -> set[str]:
     return {name for h in heard for name in (h.event.workspace, h.event.owner) if name}
 
 
-def _judge(source: Source, heard: Iterable[Heard], known: dict[str, Row]) -> None:
-    """Find each event's workspace and its time; say what it waits for, or why it is quarantined."""
+def _judge(connection: Conn, source: Source, heard: Iterable[Heard], known: dict[str, Row]) -> None:
+    """Find each event's workspace and its time; say what it waits for, or why it is quarantined.
+
+    What waits for its workspace is judged when that is known: its clock may stand far ahead of the wall's.
+    """
     for one_heard in heard:
         event = one_heard.event
         workspace = known.get(event.workspace or event.owner or "")
         if workspace and workspace["now"] is not None:
             one_heard.heard_at = workspace["now"]
-        if event.at > one_heard.heard_at + AHEAD:
-            one_heard.quarantined = "dated more than 5 minutes ahead of the moment it was heard (law 4)"
         shared = _on_shared_board(source, event)
+        if event.at > one_heard.heard_at + AHEAD and (
+            workspace or (shared and not _clocked_until(connection, source, event.at))
+        ):
+            one_heard.quarantined = "dated more than 5 minutes ahead of the moment it was heard (law 4)"
         if workspace and not shared:
             one_heard.workspace_id = workspace["id"]
         elif workspace is None and (not shared or (event.kind == "board.attached" and event.workspace)):
             one_heard.waits_for = waits_for(source.account_id, source.tool, event.workspace, event.board)
+
+
+def _clocked_until(connection: Conn, source: Source, at: datetime) -> bool:
+    """Whether a clock of the account has come to that instant: a board's own workspace may not be known yet."""
+    row = one(
+        connection,
+        """SELECT EXISTS (SELECT FROM workspace w JOIN clock c ON c.id = w.clock_id
+                          WHERE w.account_id = %s AND w.tool = %s AND c.now >= %s) AS found""",
+        (source.account_id, source.tool, at - AHEAD),
+    )
+    return bool(row and row["found"])
 
 
 def waits_for(account_id: str, tool: str, workspace: str | None, board: str | None = None) -> str:
@@ -176,6 +219,8 @@ def _arrays(tool: str, heard: Sequence[Heard]) -> dict[str, object]:
 def _file_direct(connection: Conn, heard: Sequence[Heard], tool: str, filed: Filed) -> None:
     if not heard:
         return
+    # In one order: two connections may bring the same events, and their readers must not wait for each other.
+    heard = sorted(heard, key=lambda one_heard: (one_heard.workspace_id or "", one_heard.id))
     found = many(
         connection,
         f"""INSERT INTO fact (workspace_id, {_COLUMNS})
@@ -190,34 +235,36 @@ def _file_boards(connection: Conn, source: Source, heard: Sequence[Heard], filed
     if not heard:
         return
     base = {"account": source.account_id, "tool": source.tool}
-    boards = sorted({h.event.board for h in heard if h.event.board})
-    # One reader at a time for each board, in one order, so that no copy is missed and nobody deadlocks.
-    connection.execute(
-        """INSERT INTO board (account_id, tool, board)
-           SELECT %(account)s, %(tool)s, b FROM unnest(%(boards)s::text[]) AS b ORDER BY b
-           ON CONFLICT (account_id, tool, board) DO UPDATE SET board = EXCLUDED.board""",
-        base | {"boards": boards},
-    )
+    once = _once(heard)
     connection.execute(
         f"""INSERT INTO board_fact (account_id, tool, {_COLUMNS})
             SELECT %(account)s, %(tool)s, * FROM {_UNNEST}
             ON CONFLICT (account_id, tool, board, id) DO UPDATE SET owner = EXCLUDED.owner
-            WHERE board_fact.owner IS NULL AND EXCLUDED.owner IS NOT NULL""",  # noqa: S608 - constants of this file
-        base | _arrays(source.tool, heard),
+            WHERE {_greater_owner("board_fact")}""",  # noqa: S608 - constants of this file
+        base | _arrays(source.tool, once),
     )
-    homes = sorted({(name, h.event.board) for h in heard for name in (h.event.workspace, h.event.owner) if name})
-    connection.execute(
+    named = sorted({(name, h.event.board or "") for h in heard for name in (h.event.workspace, h.event.owner) if name})
+    found = many(
+        connection,
         """INSERT INTO board_home (account_id, tool, external_id, board)
            SELECT %(account)s, %(tool)s, * FROM unnest(%(names)s::text[], %(boards)s::text[])
-           ON CONFLICT DO NOTHING""",
-        base | {"names": [name for name, _ in homes], "boards": [board for _, board in homes]},
+           ON CONFLICT DO NOTHING RETURNING external_id, board""",
+        base | {"names": [name for name, _ in named], "boards": [board for _, board in named]},
     )
-    filed.workspaces |= copy_home(connection, source, boards, [h.id for h in heard], homes)
-    unpark(connection, [waits_for(source.account_id, source.tool, None, board) for _, board in homes])
+    new = [(row["external_id"], row["board"]) for row in found]
+    boards = sorted({h.event.board for h in once if h.event.board})
+    filed.workspaces |= copy_home(connection, source, boards, [h.id for h in once], new)
+    unpark(connection, [waits_for(source.account_id, source.tool, None, board) for _, board in new])
+
+
+def _greater_owner(table: str) -> str:
+    """The condition under which a fact heard again shows a greater owner than known; see `_once`."""
+    return f"""EXCLUDED.owner IS NOT NULL
+               AND ({table}.owner IS NULL OR {table}.owner COLLATE "C" < EXCLUDED.owner COLLATE "C")"""
 
 
 def copy_home(
-    connection: Conn, source: Source, boards: Sequence[str], ids: Sequence[str], homes: Sequence[tuple[str, str | None]]
+    connection: Conn, source: Source, boards: Sequence[str], ids: Sequence[str], homes: Sequence[tuple[str, str]]
 ) -> set[str]:
     """Copy board facts to the boards' homes: the facts `ids`, and everything of each board to a home just named.
 
@@ -235,7 +282,7 @@ def copy_home(
               AND (b.id = ANY(%(ids)s) OR (h.external_id, h.board) IN
                    (SELECT * FROM unnest(%(home_names)s::text[], %(home_boards)s::text[])))
             ON CONFLICT (workspace_id, id) DO UPDATE SET owner = EXCLUDED.owner, settled_at = NULL
-            WHERE fact.owner IS NULL AND EXCLUDED.owner IS NOT NULL
+            WHERE {_greater_owner("fact")}
             RETURNING workspace_id""",  # noqa: S608 - constants of this file
         {
             "account": source.account_id,

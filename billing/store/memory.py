@@ -1,5 +1,6 @@
 """The incremental form's memory in SQL: a few set-based reads per settlement, never one per person."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from billing.core.facts import BOARD_KINDS, Fact
@@ -9,16 +10,17 @@ from billing.store import rows
 from billing.store.db import Conn, many, one
 
 _BOARD_KINDS = sorted(BOARD_KINDS)
-#: What was settled, or is being settled now: facts of the future do not exist yet.
-_KNOWN = "(settled_at IS NOT NULL OR at <= %(until)s)"
+#: What was settled, or is being settled now. Facts of the future do not exist yet, nor do those that a reader files
+#: meanwhile: half seen, by one person's history and not by another's head, they would be taken for known (law 1).
+_KNOWN = "(settled_at IS NOT NULL OR id IN (SELECT unnest(%(taken)s::text[])))"
 
 
 class SqlMemory:
-    """What is remembered of one workspace, for a settlement up to `until` (UTC). It only reads."""
+    """What is remembered of one workspace, for a settlement that takes the facts `taken` (ids). It only reads."""
 
-    def __init__(self, connection: Conn, workspace_id: str, until: datetime) -> None:
+    def __init__(self, connection: Conn, workspace_id: str, taken: Iterable[str]) -> None:
         self._connection = connection
-        self._base = {"workspace": workspace_id, "until": until}
+        self._base = {"workspace": workspace_id, "taken": list(taken)}
 
     def heads(self, pairs: set[tuple[str, str]], members: set[str], boards: set[str]) -> Heads:
         """See `billing.core.incremental.Memory`."""
@@ -98,6 +100,6 @@ SELECT fact.* FROM fact JOIN (
     SELECT board, min(at) AS at FROM fact
     WHERE workspace_id = %(workspace)s AND board = ANY(%(boards)s) AND owner IS NOT NULL AND {_KNOWN} GROUP BY board
 ) AS first ON fact.board = first.board AND fact.at = first.at
-WHERE fact.workspace_id = %(workspace)s AND fact.owner IS NOT NULL
+WHERE fact.workspace_id = %(workspace)s AND fact.owner IS NOT NULL AND {_KNOWN}
 """  # noqa: S608 - a constant of this file
 _SPANS_OF_MEMBERS = "SELECT * FROM span WHERE workspace_id = %(workspace)s AND member = ANY(%(members)s)"

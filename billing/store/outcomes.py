@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from billing.store.charges import RANK, give_back
-from billing.store.db import Conn, Row, many, one
+from billing.store.db import Conn, Row, many
 from billing.store.ledger import Book
-from billing.store.workspaces import locked, rechain
+from billing.store.workspaces import ask_locked, found, rechain
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +26,39 @@ def book(connection: Conn, workspace_id: str, charge_id: str, answer: Answer, to
     `token` is the sender's fencing token: an answer under an older one is dropped. Callbacks carry none. Locks the
     workspace first, as settlement does, so that the two never wait for each other.
     """
-    workspace = locked(connection, workspace_id)
-    charge = one(connection, "SELECT * FROM charge WHERE id = %s FOR UPDATE", (charge_id,))
-    if charge is None or (token is not None and charge["token"] != token):
-        return False
-    if (answer.attempt, RANK[answer.status]) <= (charge["attempt"], RANK[charge["status"]]):
-        _keep_trying(connection, charge, answer, token)
-        return False
-    _move(connection, charge, answer)
-    if answer.status == "succeeded":
-        _settle_payment(connection, workspace, charge)
-    elif answer.status == "failed":
-        posted = Book.of(workspace, workspace["now"])
-        back = give_back(connection, posted, charge["id"], charge["currency"])
-        posted.flush(connection)
-        rechain(connection, workspace["id"], posted.chain, workspace["credit"] + back)
+    with connection.pipeline():
+        asked = ask_locked(connection, workspace_id)
+        charges = connection.execute(_CHARGE, (charge_id,))
+        workspace, charge = found(asked, workspace_id), charges.fetchone()
+        if charge is None or (token is not None and charge["token"] != token):
+            return False
+        if charge["status"] in _FINAL or (answer.attempt, RANK[answer.status]) <= (
+            charge["attempt"],
+            RANK[charge["status"]],
+        ):
+            _keep_trying(connection, charge, answer, token)
+            return False
+        _move(connection, charge, answer)
+        if answer.status == "succeeded":
+            _settle_payment(connection, workspace, charge)
+        elif answer.status == "failed" and charge["over"]:
+            _give_back(connection, workspace, charge)
     return True
+
+
+#: No later word changes these, whatever attempt it names: the endpoint lets at most one attempt succeed.
+_FINAL = ("succeeded", "cancelled")
+_CHARGE = """
+SELECT *, EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.reduced > l.credited) AS over
+FROM charge WHERE id = %s FOR UPDATE
+"""
+
+
+def _give_back(connection: Conn, workspace: Row, charge: Row) -> None:
+    posted = Book.of(workspace, workspace["now"])
+    back = give_back(connection, posted, charge["id"], charge["currency"])
+    posted.flush(connection)
+    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + back)
 
 
 def _move(connection: Conn, charge: Row, answer: Answer) -> None:
@@ -59,13 +76,15 @@ def _move(connection: Conn, charge: Row, answer: Answer) -> None:
         },
     )
     connection.execute(
-        """INSERT INTO attempt (charge_id, n, key, outcome, detail, at) VALUES (%s, %s, %s, %s, %s, clock_timestamp())
+        """INSERT INTO attempt (charge_id, n, key, posts, outcome, detail, at)
+           VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp())
            ON CONFLICT (charge_id, n) DO UPDATE
-           SET outcome = EXCLUDED.outcome, detail = EXCLUDED.detail, at = EXCLUDED.at""",
+           SET posts = EXCLUDED.posts, outcome = EXCLUDED.outcome, detail = EXCLUDED.detail, at = EXCLUDED.at""",
         (
             charge["id"],
             answer.attempt,
             f"{charge['id']}.{answer.attempt}",
+            charge["tries"],
             answer.status,
             answer.failure_code or answer.detail,
         ),
@@ -73,10 +92,10 @@ def _move(connection: Conn, charge: Row, answer: Answer) -> None:
 
 
 def _keep_trying(connection: Conn, charge: Row, answer: Answer, token: int | None) -> None:
-    """An unknown outcome again: nothing moves, but the sender's next try is due later."""
-    if token is not None and answer.retry_in_s is not None and charge["status"] not in ("succeeded", "failed"):
+    """An unknown outcome again: nothing moves, but the sender's next try is due later, or never: a person decides."""
+    if token is not None and charge["status"] not in ("failed", *_FINAL):
         connection.execute(
-            """UPDATE charge SET leased_until = NULL, due_at = clock_timestamp() + make_interval(secs => %s)
+            """UPDATE charge SET leased_until = NULL, due_at = clock_timestamp() + make_interval(secs => %s::float8)
                WHERE id = %s""",
             (answer.retry_in_s, charge["id"]),
         )
@@ -86,7 +105,16 @@ def _settle_payment(connection: Conn, workspace: Row, charge: Row) -> None:
     """Book the payment, then what was taken off the charge since it was sent: collected, it becomes credit (law 2)."""
     posted = Book.of(workspace, workspace["now"])
     posted.move("payment", charge["id"], charge["amount"], charge["currency"])
-    over = many(
+    over = _over(connection, charge) if charge["over"] else []
+    for amount in over:
+        posted.move("credit", charge["id"], amount, charge["currency"])
+    posted.flush(connection)
+    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + sum(over))
+
+
+def _over(connection: Conn, charge: Row) -> list[int]:
+    """What was taken off each line and is collected all the same; marked as credited."""
+    taken = many(
         connection,
         """UPDATE charge_line SET credited = charge_line.reduced FROM charge_line AS before
            WHERE charge_line.charge_id = %s AND charge_line.reduced > charge_line.credited
@@ -94,7 +122,4 @@ def _settle_payment(connection: Conn, workspace: Row, charge: Row) -> None:
            RETURNING before.reduced - before.credited AS amount""",
         (charge["id"],),
     )
-    for row in over:
-        posted.move("credit", charge["id"], row["amount"], charge["currency"])
-    posted.flush(connection)
-    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + sum(row["amount"] for row in over))
+    return [row["amount"] for row in taken]

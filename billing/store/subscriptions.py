@@ -4,7 +4,7 @@ import json
 
 from billing.core.lines import Pins, Subscription, Terms
 from billing.store import rows
-from billing.store.db import Conn, Row, many, one
+from billing.store.db import Answer, Conn, Row, one
 
 
 def running(connection: Conn, workspace_id: str) -> Row | None:
@@ -14,13 +14,22 @@ def running(connection: Conn, workspace_id: str) -> Row | None:
 
 def pins(connection: Conn, workspace_id: str) -> Pins:
     """The running subscription and the terms pinned by each opened period."""
-    found = many(
-        connection,
+    return pinned(ask_pins(connection, workspace_id))
+
+
+def ask_pins(connection: Conn, workspace_id: str) -> Answer:
+    """Ask for what `pinned` reads; in a pipeline, fetched later."""
+    return connection.execute(
         """SELECT s.*, p.n AS period_n, p.terms AS period_terms FROM subscription s
            LEFT JOIN period p ON p.subscription_id = s.id
            WHERE s.workspace_id = %s AND s.state <> 'ended'""",
         (workspace_id,),
     )
+
+
+def pinned(answer: Answer) -> Pins:
+    """The pins of an answer."""
+    found = answer.fetchall()
     if not found:
         return Pins()
     terms = {row["period_n"]: rows.terms(row["period_terms"]) for row in found if row["period_n"] is not None}

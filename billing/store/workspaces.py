@@ -5,33 +5,33 @@ from datetime import datetime
 
 from billing.core.errors import NotFoundError
 from billing.core.incremental import Position
-from billing.store.db import Conn, Row, many, one
+from billing.store.db import Answer, Conn, Row, many
 
 #: The workspace's now: its clock's, else the database's; it never moves back (law 4).
 _NOW = "GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)"
+_SELECT = f"""
+SELECT w.*, {_NOW} AS now FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id WHERE w.id = %s
+"""  # noqa: S608 - a constant of this file
+
+
+def ask_locked(connection: Conn, workspace_id: str) -> Answer:
+    """Ask for the workspace row with its `now`, locked until the transaction ends; in a pipeline, fetched later."""
+    return connection.execute(f"{_SELECT} FOR UPDATE OF w", (workspace_id,))
 
 
 def locked(connection: Conn, workspace_id: str) -> Row:
     """The workspace row, locked until the transaction ends, with its `now`. Raises NotFoundError."""
-    row = one(
-        connection,
-        f"""SELECT w.*, {_NOW} AS now FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
-            WHERE w.id = %s FOR UPDATE OF w""",  # noqa: S608 - a constant of this file
-        (workspace_id,),
-    )
-    if row is None:
-        raise NotFoundError(f"there is no workspace {workspace_id}")
-    return row
+    return found(ask_locked(connection, workspace_id), workspace_id)
 
 
 def get(connection: Conn, workspace_id: str) -> Row:
     """The workspace row with its `now`, unlocked. Raises NotFoundError."""
-    row = one(
-        connection,
-        f"""SELECT w.*, {_NOW} AS now FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
-            WHERE w.id = %s""",  # noqa: S608 - a constant of this file
-        (workspace_id,),
-    )
+    return found(connection.execute(_SELECT, (workspace_id,)), workspace_id)
+
+
+def found(answer: Answer, workspace_id: str) -> Row:
+    """The row of an answer. Raises NotFoundError when there is none."""
+    row = answer.fetchone()
     if row is None:
         raise NotFoundError(f"there is no workspace {workspace_id}")
     return row

@@ -55,8 +55,8 @@ def get_clock(clock_id: str) -> dict[str, Any]:
 
 @CLOCKS.post("/clocks/<clock_id>/advance", Clock, Advance, status=202)
 def advance_clock(body: dict[str, Any], clock_id: str) -> dict[str, Any]:
-    """Advance a clock; what falls due is settled in the order of time."""
+    """Advance a clock; what falls due is settled in the order of time. Ask the clock when it is `ready`."""
     row = clocks.advance(here.connection(), here.scope(), clock_id, body["to"])
     for workspace_id in clocks.due(here.connection(), clock_id):
         here.afterwards(partial(here.house().bell.settle, workspace_id))
-    return _shown(row)
+    return {**row, "status": "advancing"}

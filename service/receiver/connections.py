@@ -63,6 +63,10 @@ class Connections:
         finally:
             self._asking.release()
 
+    def anew(self, connection: Connection) -> Connection:
+        """The connection as it is now; one removed meanwhile stays as given. Raises UnavailableError."""
+        return self._ask(connection.id) or connection
+
     def _ask(self, connection_id: str) -> Connection | None:
         asked = self._clock()  # before the question: what it answers is at most this old
         with self._db.transaction() as transaction:

@@ -74,12 +74,13 @@ class Door:
             return None
         if method == "HEAD":
             return problem(405, "method_not_allowed", "this tool has no handshake", {"Allow": "POST"})
-        if judge.genuine(room, found, body, connection, self.clock()):
-            self._keep(*judge.delivery(room, found, body, connection.id))
-            return None
-        if connection.complete:
-            return problem(401, "forged", "the signature fits no secret of this connection")
-        return unavailable("a secret of this connection cannot be read just now")
+        if not judge.genuine(room, found, body, connection, self.clock()):
+            # The secret may be newer than what this process remembers, and many a tool never sends again after a 401.
+            connection = self.connections.anew(connection)
+            if not judge.genuine(room, found, body, connection, self.clock()):
+                return _refused(connection)
+        self._keep(*judge.delivery(room, found, body, connection.id))
+        return None
 
     def _room(self, tool: str) -> Room | None:
         try:
@@ -102,6 +103,12 @@ class Door:
                 inbox.alarm(transaction, "room_raised", detail)
         except (SekisuError, psycopg.Error):
             _LOG.exception("an alarm was not written down: %s", detail)
+
+
+def _refused(connection: Connection) -> Response:
+    if connection.complete:
+        return problem(401, "forged", "the signature fits no secret of this connection")
+    return unavailable("a secret of this connection cannot be read just now")
 
 
 class Shortcut:

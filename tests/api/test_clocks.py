@@ -16,7 +16,8 @@ def test_a_clock_stands_where_it_was_put_and_is_ready(caller: Caller) -> None:
 
 def test_a_clock_moves_forward_and_never_back(tale: Story) -> None:
     told = tale.advance("2025-02-01T00:00:00.000Z")
-    assert (told["id"], told["now"], told["status"]) == (tale.clock, "2025-02-01T00:00:00.000Z", "ready")
+    assert (told["id"], told["now"], told["status"]) == (tale.clock, "2025-02-01T00:00:00.000Z", "advancing")
+    assert tale.caller.get(f"/v1/clocks/{tale.clock}")["status"] == "ready"
     assert tale.caller.get(tale.path)["now"] == "2025-02-01T00:00:00.000Z"
     path = f"/v1/clocks/{tale.clock}/advance"
     assert "2025-02-01" in tale.caller.post(path, {"to": "2025-01-31T23:59:59.999Z"}, 409)["detail"]
@@ -53,7 +54,8 @@ def test_a_clock_is_ready_again_when_what_fell_due_is_settled_and_its_charge_ans
 def test_a_held_charge_keeps_no_clock_waiting(tale: Story) -> None:
     tale.roster("aoi")
     tale.start(payment_method=None)
-    assert tale.advance("2025-02-01T00:00:00.000Z")["status"] == "ready"
+    tale.advance("2025-02-01T00:00:00.000Z")
+    assert tale.caller.get(f"/v1/clocks/{tale.clock}")["status"] == "ready"
 
 
 def test_an_unsettled_fact_keeps_its_clock_advancing(tale: Story) -> None:

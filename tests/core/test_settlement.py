@@ -1,6 +1,7 @@
 """What becomes of a difference (law 2): one line at a time, and over whole histories with charges on their way."""
 
 from dataclasses import replace
+from fractions import Fraction
 from random import Random
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.core.lines import Line
-from billing.core.settlement import Difference, Reduction, Share, decide, differences, shrunk
+from billing.core.settlement import Difference, Reduction, Share, decide, differences, shrunk, unexplained
 from billing.core.statement import statement
 from tests.core.histories import LAW, Batch, History, histories, seeded
 from tests.core.memory import Remembered
@@ -60,6 +61,17 @@ def test_only_the_changed_part_of_a_line_is_posted() -> None:
 def test_a_line_whose_arithmetic_changed_is_posted_even_for_nothing() -> None:
     first, _ = two_lines()
     assert differences([first], [replace(first, rules=("TR-01",))])[0].amount == 0
+
+
+def test_a_difference_that_neither_seats_nor_facts_explain_is_held() -> None:
+    """Law 3: it can only come of changed rules or arithmetic."""
+    first, second = two_lines()
+    dearer = replace(second, fraction=Fraction(1), amount=12000)
+    assert unexplained([first, second], differences([first, second], [first, dearer])) == [Difference(dearer, 6000)]
+    for new in (replace(dearer, seats=2), replace(dearer, facts=("another",))):
+        assert unexplained([first, second], differences([first, second], [first, new])) == []
+    assert unexplained([first], differences([first], [first, second])) == []
+    assert unexplained([first, second], differences([first, second], [first])) == []
 
 
 def test_differences_come_in_the_order_of_time() -> None:

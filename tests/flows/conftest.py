@@ -23,8 +23,14 @@ def house(new_database: Callable[[], str], superuser_url: str) -> Iterator[House
     made = House(folder, new_database(), superuser_url)
     yield made
     made.close()
-    print(made.words())
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _last_words(house: House) -> Iterator[None]:
+    """What the processes wrote, beside the report of a test that failed."""
+    yield
+    print(house.words())
 
 
 @pytest.fixture

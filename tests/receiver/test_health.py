@@ -54,6 +54,15 @@ def test_the_metrics_count_what_waits(house: House) -> None:
     assert "sekisu_oldest_kept_delivery_seconds 0.0\n" not in text
 
 
+def test_the_metrics_count_unknown_actions_by_their_name(house: House) -> None:
+    house.post(joined())
+    house.run("UPDATE delivery SET action = 'unknown:voteOnMoon'")
+
+    text = house.send("GET", "/metrics", headers=AUTHORIZED).body.decode()
+
+    assert 'sekisu_unknown_actions{action="voteOnMoon"} 1.0' in text
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer no"}, {"Authorization": f"Basic {ADMIN_KEY}"}])
 def test_the_metrics_are_for_the_admin_key(house: House, headers: dict[str, str]) -> None:
     assert house.send("GET", "/metrics", headers=headers).status == 401

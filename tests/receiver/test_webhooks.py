@@ -125,6 +125,16 @@ def test_two_secrets_are_live_during_a_rotation(house: House) -> None:
     assert [answer.status for answer in answers] == [200, 200, 401]
 
 
+def test_a_new_secret_fits_the_moment_it_is_kept(house: House) -> None:
+    assert house.post(joined()).status == 200
+    new = house.settings.vault.encrypt(OTHER_SECRET.encode())
+
+    house.run("UPDATE connection SET secrets = %s", [new])
+
+    body = joined("action-2")
+    assert house.post(body, house.sign(body, secret=OTHER_SECRET)).status == 200
+
+
 def test_rotation_and_removal_take_effect_within_two_seconds(house: House) -> None:
     body = joined()
     assert house.post(body).status == 200
