@@ -11,8 +11,8 @@ help: ## Show this
 run: $(STAMP) ## Start everything, play the demo, stay up at the address it prints
 	@SEKISU_DATA_DIR="$${SEKISU_DATA_DIR:-$(CURDIR)/.sekisu}" exec $(BIN)/sekisu up --demo trello
 
-test: $(STAMP) ## Run every test
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## Run every test, or those of ARGS (make test ARGS=tests/engines)
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP) ## Format, lint, types, the rules of the house, openapi.yaml against the code
 	@$(BIN)/ruff format --check .

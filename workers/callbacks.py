@@ -1,13 +1,16 @@
 """Reads kept callbacks of the payment endpoint. Early, late, duplicate and unmatched ones are all ordinary."""
 
+import logging
+
+import psycopg
+
 from billing.core.errors import InvalidError
 from billing.payments import callback
 from billing.store import outcomes
 from billing.store.db import Conn, Database, Row, many, one
 from billing.store.outcomes import Answer
 
-#: Callbacks read in one go.
-BATCH = 200
+_LOG = logging.getLogger("sekisu.callbacks")
 #: An unmatched callback is tried again this often, in seconds, until it is a day old.
 RETRY_S = 30
 GIVE_UP_AFTER = "1 day"
@@ -23,10 +26,22 @@ def read_due(database: Database) -> int:
                 "SELECT * FROM callback WHERE due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED",
             )
             for row in found:
-                _read(connection, row)
+                _read_alone(connection, row)
         if not found:
             return done
         done += 1
+
+
+def _read_alone(connection: Conn, row: Row) -> None:
+    """Read one; a fault of its own makes it wait, so that those behind it are read."""
+    try:
+        with connection.transaction():
+            _read(connection, row)
+    except psycopg.OperationalError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - whatever it is, it is this callback's alone
+        _LOG.exception("callback %s of %s failed; it is tried again", row["id"], row["gateway"])
+        _wait(connection, row, f"reading it failed: {type(fault).__name__}")
 
 
 def _read(connection: Conn, row: Row) -> None:
@@ -35,11 +50,13 @@ def _read(connection: Conn, row: Row) -> None:
     except InvalidError as fault:
         _close(connection, row, "quarantined", str(fault))
         return
-    charge = one(connection, "SELECT id, workspace_id FROM charge WHERE id = %s", (word.id,))
+    charge = one(connection, "SELECT id, workspace_id, attempt FROM charge WHERE id = %s", (word.id,))
     if word.subject != "charge":
         _close(connection, row, "parked", "refunds are not sent yet")
     elif charge is None:
         _wait(connection, row, f"there is no charge {word.id}")
+    elif word.attempt > charge["attempt"]:
+        _wait(connection, row, f"attempt {word.attempt} of charge {word.id} was not made")
     else:
         status = "succeeded" if word.succeeded else "failed"
         answer = Answer(status, word.attempt, word.reference, word.failure_code, None, "callback")

@@ -13,7 +13,7 @@ from billing.store.db import Conn, Row, one
 from billing.store.ids import new_id
 from billing.store.ledger import Book
 from workers import quotes
-from workers.settle import settle_fully
+from workers.settle import settle_fully, stricter
 from workers.starting import Start, plan_start
 
 
@@ -109,15 +109,16 @@ def _record(
     )
 
 
-def set_collect(connection: Conn, workspace_id: str, collect: str) -> bool:
-    """Change a workspace's collect mode; answers whether charges were queued by it.
+def set_collect(connection: Conn, workspace_id: str, collect: str, service: str = "live") -> bool:
+    """Change a workspace's collect mode; answers whether charges were queued by it. `service` is the service's own.
 
     Going live sends what `paused` held, and never what shadow computed: those charges are cancelled, their amounts
-    written off.
+    written off. Any other mode holds what was not sent yet. The stricter of the two modes counts.
     """
     workspace = workspaces.locked(connection, workspace_id)
     connection.execute("UPDATE workspace SET collect = %s WHERE id = %s", (collect, workspace_id))
-    if collect != "live":
+    if stricter(service, collect) != "live":
+        charges.hold(connection, workspace_id)
         return False
     book = Book.of(workspace, workspace["now"])
     charges.forgo(connection, book, "shadow")

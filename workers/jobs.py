@@ -78,7 +78,7 @@ class Jobs:
 
     def _send_due(self) -> int:
         callback_url = f"{self.settings.public_url}/callbacks/payments/standard"
-        return sending.send_due(self.database, self.gateway, callback_url, self._senders)
+        return sending.send_due(self.database, self.gateway, callback_url, self._senders, self.settings.collect)
 
     def callbacks(self) -> None:
         """Read every callback that is due."""

@@ -36,8 +36,7 @@ def quote(connection: Conn, collect: str, workspace_id: str, body: Mapping[str, 
     What already waits is settled first, so that the quote is of the command alone (law 11). Amounts are minor units.
     Raises NotFoundError, InvalidError.
     """
-    settle_fully(connection, workspace_id, collect)
-    workspace = workspaces.locked(connection, workspace_id)
+    workspace = _settled(connection, collect, workspace_id)
     figures = _figures(connection, workspace, body)
     quote_id = new_id("qu")
     connection.execute(
@@ -57,6 +56,15 @@ def quote(connection: Conn, collect: str, workspace_id: str, body: Mapping[str, 
         ),
     )
     return {"id": quote_id, "as_of": workspace["now"], **figures}
+
+
+def _settled(connection: Conn, collect: str, workspace_id: str) -> Row:
+    """The locked workspace, settled up to its now: also when a period opens between the settling and the looking."""
+    while True:
+        settle_fully(connection, workspace_id, collect)
+        workspace = workspaces.locked(connection, workspace_id)
+        if workspace["due_at"] is None or workspace["due_at"] > workspace["now"]:
+            return workspace
 
 
 def must_hold(connection: Conn, workspace: Row, quote_id: str, body: Mapping[str, Any]) -> None:

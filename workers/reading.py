@@ -1,15 +1,22 @@
 """Reads kept deliveries by their room and files what they say; poison is quarantined, its neighbours are served."""
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+import psycopg
+
+from billing.core.errors import SekisuError, UnavailableError
 from billing.store import intake
 from billing.store.db import Conn, Database, Row, many, one
 from billing.store.ids import new_id
 from billing.tools import room as rooms
 from billing.tools.room import Reading
 
+_LOG = logging.getLogger("sekisu.reading")
+#: What one delivery's content can bring about. Anything else is ours to mend, and the deliveries wait for it.
+_POISON = (psycopg.DataError, psycopg.IntegrityError, ArithmeticError, LookupError, TypeError, ValueError)
 #: Deliveries read in one transaction.
 BATCH = 500
 
@@ -21,33 +28,65 @@ def read(database: Database, connection_id: str) -> set[str]:
     """
     touched: set[str] = set()
     while True:
-        with database.transaction() as connection:
-            count, workspaces = read_batch(connection, connection_id)
+        try:
+            with database.transaction() as connection:
+                count, workspaces = read_batch(connection, connection_id)
+        except _POISON:
+            _LOG.exception("a batch of %s cannot be filed; its deliveries are read one by one", connection_id)
+            count, workspaces = _one_by_one(database, connection_id)
         touched |= workspaces
         if count < BATCH:
             return touched
 
 
-def read_batch(connection: Conn, connection_id: str) -> tuple[int, set[str]]:
-    """Read one batch inside the caller's transaction; rows another reader holds are skipped."""
+def _one_by_one(database: Database, connection_id: str) -> tuple[int, set[str]]:
+    """Read a batch each alone, and quarantine those that cannot be filed: their neighbours are served."""
+    touched: set[str] = set()
+    with database.transaction() as connection:
+        found = many(connection, f"SELECT d.id {_KEPT} ORDER BY d.id LIMIT %s", (connection_id, BATCH))
+    for row in found:
+        try:
+            with database.transaction() as connection:
+                touched |= read_batch(connection, connection_id, row["id"])[1]
+        except _POISON as fault:
+            with database.transaction() as connection:
+                _quarantine(connection, row["id"], f"it cannot be filed: {type(fault).__name__}: {fault}")
+    return len(found), touched
+
+
+_KEPT = """FROM delivery d JOIN delivery_body b ON b.id = d.id
+WHERE d.connection_id = %s AND d.state = 'kept' AND d.due_at <= now()"""
+
+
+def read_batch(connection: Conn, connection_id: str, only: str | None = None) -> tuple[int, set[str]]:
+    """Read one batch inside the caller's transaction, or `only` one delivery; rows another reader holds are skipped."""
     found = many(
         connection,
-        """SELECT d.*, b.headers, b.body FROM delivery d JOIN delivery_body b ON b.id = d.id
-           WHERE d.connection_id = %s AND d.state = 'kept' AND d.due_at <= now()
-           ORDER BY d.id LIMIT %s FOR UPDATE OF d SKIP LOCKED""",
-        (connection_id, BATCH),
+        f"""SELECT d.*, b.headers, b.body {_KEPT} AND (%s::text IS NULL OR d.id = %s)
+            ORDER BY d.id LIMIT %s FOR UPDATE OF d SKIP LOCKED""",
+        (connection_id, only, only, BATCH),
     )
     if not found:
         return 0, set()
     owner = one(connection, "SELECT account_id, tool FROM connection WHERE id = %s", (connection_id,))
     assert owner is not None  # noqa: S101 - connections are marked removed, never deleted
-    room = rooms.load(owner["tool"])
+    room = _room(owner["tool"])
     source = intake.Source(owner["account_id"], owner["tool"], room.SHARED_BOARDS)
     readings = [(row, _reading(room, row)) for row in found]
     heard = {row["id"]: _heard(row, reading) for row, reading in readings}
     filed = intake.file(connection, source, [one_heard for some in heard.values() for one_heard in some])
     _close(connection, [_outcome(row, reading, heard[row["id"]]) for row, reading in readings])
     return len(found), filed.workspaces
+
+
+def _room(tool: str) -> rooms.Room:
+    """The room of a tool. Raises NotFoundError, and UnavailableError when it is broken: its deliveries wait."""
+    try:
+        return rooms.load(tool)
+    except SekisuError:
+        raise
+    except Exception as fault:
+        raise UnavailableError(f"the room of {tool} cannot be loaded: {type(fault).__name__}: {fault}") from fault
 
 
 def _reading(room: rooms.Room, row: Row) -> Reading:
@@ -109,12 +148,26 @@ def _close(connection: Conn, outcomes: Sequence[dict[str, object]]) -> None:
             [json.dumps(o["facts"]) for o in outcomes],
         ),
     )
-    poison = [o for o in outcomes if o["state"] == "quarantined"]
-    for outcome in poison:
-        connection.execute(
-            "INSERT INTO alarm (id, kind, detail) VALUES (%s, 'delivery_quarantined', %s)",
-            (new_id("al"), f"delivery {outcome['id']}: {_reason(outcome['reason'])}"),
-        )
+    for outcome in outcomes:
+        if outcome["state"] == "quarantined":
+            _alarm(connection, str(outcome["id"]), outcome["reason"])
+
+
+def _quarantine(connection: Conn, delivery_id: str, reason: str) -> None:
+    connection.execute(
+        """UPDATE delivery SET state = 'quarantined', reason = %s, tries = tries + 1,
+               heard_at = COALESCE(heard_at, received_at)
+           WHERE id = %s AND state = 'kept'""",
+        (_reason(reason), delivery_id),
+    )
+    _alarm(connection, delivery_id, reason)
+
+
+def _alarm(connection: Conn, delivery_id: str, reason: object) -> None:
+    connection.execute(
+        "INSERT INTO alarm (id, kind, detail) VALUES (%s, 'delivery_quarantined', %s)",
+        (new_id("al"), f"delivery {delivery_id}: {_reason(reason)}"),
+    )
 
 
 def _reason(reason: object) -> str | None:
@@ -126,8 +179,11 @@ def due(database: Database, older_than_s: float = 0.0, limit: int = 100) -> list
     with database.transaction() as connection:
         found = many(
             connection,
-            """SELECT DISTINCT connection_id FROM delivery
-               WHERE state = 'kept' AND due_at <= now() - make_interval(secs => %s) LIMIT %s""",
+            # At random: those whose deliveries nobody can read must not stand before the others for ever.
+            """SELECT connection_id FROM (
+                   SELECT DISTINCT connection_id FROM delivery
+                   WHERE state = 'kept' AND due_at <= now() - make_interval(secs => %s)
+               ) AS found ORDER BY random() LIMIT %s""",
             (older_than_s, limit),
         )
     return [row["connection_id"] for row in found]

@@ -259,8 +259,9 @@ def _mark(connection: Conn, workspace_id: str, plan: Plan) -> None:
     One that a reader has given an owner meanwhile waits for the next settlement.
     """
     if plan.facts:
+        taken = sorted(plan.facts, key=lambda fact: fact.id)  # the order in which readers lock them
         connection.execute(
             """UPDATE fact SET settled_at = now() FROM unnest(%s::text[], %s::text[]) AS taken(id, owner)
                WHERE fact.workspace_id = %s AND fact.id = taken.id AND fact.owner IS NOT DISTINCT FROM taken.owner""",
-            ([fact.id for fact in plan.facts], [fact.owner for fact in plan.facts], workspace_id),
+            ([fact.id for fact in taken], [fact.owner for fact in taken], workspace_id),
         )

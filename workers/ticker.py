@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from billing.core.errors import SekisuError
 from billing.settings import Settings
-from billing.store import idempotency, workspaces
-from workers import reading
+from billing.store import charges, idempotency, workspaces
+from workers import commands, reading
 from workers.jobs import Jobs
 
 _LOG = logging.getLogger("sekisu.ticker")
@@ -51,9 +51,14 @@ def sweep(jobs: Jobs) -> int:
 
 
 def tidy(jobs: Jobs) -> None:
-    """Forget idempotency keys older than a day."""
+    """Forget idempotency keys older than a day; hold or release what another collect mode of the service left."""
+    collect = jobs.settings.collect
     with jobs.database.transaction() as connection:
         idempotency.forget(connection)
+        left = charges.elsewhere(connection, live=collect == "live")
+    for workspace in left:
+        with jobs.database.transaction() as connection:
+            commands.set_collect(connection, workspace["id"], workspace["collect"], collect)
 
 
 def _guarded(job: Callable[[], object]) -> None:

@@ -13,6 +13,8 @@ from billing.store.ledger import Book
 
 #: How far a charge has come; an outcome never takes it back (law 6).
 RANK = {"queued": 0, "held": 0, "sending": 1, "unknown": 2, "pending": 3, "failed": 4, "succeeded": 5, "cancelled": 5}
+#: Why a charge is held that nobody gave a card for.
+_NO_METHOD = "TR-12: no payment method on file"
 
 
 def shares(connection: Conn, workspace_id: str, keys: Sequence[str]) -> list[Share]:
@@ -156,18 +158,42 @@ def _first_status(amount: int, collect: str, payment_method: str | None) -> tupl
     if collect != "live":
         return "held", collect
     if payment_method is None:
-        return "held", "TR-12: no payment method on file"
+        return "held", _NO_METHOD
     return "queued", None
 
 
 def release(connection: Conn, workspace_id: str, reasons: Sequence[str]) -> int:
-    """Queue charges held for one of the reasons; answers how many. What shadow computed is never among them."""
-    found = connection.execute(
-        """UPDATE charge SET status = 'queued', held_reason = NULL, due_at = now()
-           WHERE workspace_id = %s AND status = 'held' AND held_reason = ANY(%s)""",
-        (workspace_id, list(reasons)),
+    """Queue charges held for one of the reasons; answers how many. What shadow computed is never among them.
+
+    Those without a payment method stay held, for that (TR-12).
+    """
+    found = many(
+        connection,
+        """UPDATE charge SET status = CASE WHEN method IS NULL THEN 'held' ELSE 'queued' END,
+               held_reason = CASE WHEN method IS NULL THEN %s END, due_at = CASE WHEN method IS NOT NULL THEN now() END
+           WHERE workspace_id = %s AND status = 'held' AND held_reason = ANY(%s) RETURNING status""",
+        (_NO_METHOD, workspace_id, list(reasons)),
     )
-    return found.rowcount
+    return sum(row["status"] == "queued" for row in found)
+
+
+def hold(connection: Conn, workspace_id: str) -> None:
+    """Hold what is queued until collecting is resumed; it was opened to be sent, so it will be."""
+    connection.execute(
+        """UPDATE charge SET status = 'held', held_reason = 'paused', due_at = NULL
+           WHERE workspace_id = %s AND status = 'queued'""",
+        (workspace_id,),
+    )
+
+
+def elsewhere(connection: Conn, *, live: bool) -> list[Row]:
+    """Workspaces (`id`, `collect`) with charges of another collect mode than the service's: it was changed."""
+    wrong = "c.held_reason IN ('paused', 'shadow') AND w.collect = 'live'" if live else "c.status = 'queued'"
+    return many(
+        connection,
+        f"""SELECT DISTINCT w.id, w.collect FROM charge c JOIN workspace w ON w.id = c.workspace_id
+            WHERE c.status IN ('held', 'queued') AND {wrong}""",  # noqa: S608 - a constant of this function
+    )
 
 
 def forgo(connection: Conn, book: Book, reason: str) -> None:
@@ -182,16 +208,20 @@ def forgo(connection: Conn, book: Book, reason: str) -> None:
         book.move("write_off", row["id"], row["amount"], row["currency"])
 
 
-def lease(connection: Conn, limit: int, seconds: float, callback_url: str) -> list[Row]:
+def lease(connection: Conn, limit: int, seconds: float, callback_url: str, *, fresh: bool = True) -> list[Row]:
     """Take due charges for sending: `sending` is committed, with a new fencing token, before anything is sent.
 
-    A lease that ran out is taken over with a new token: same attempt, same key. The body is frozen here, once, with
-    the `callback_url`: under one key the endpoint takes one body, whatever the settings are by the next try.
+    `fresh` False: only those that were sent before, whose outcome is still open. A lease that ran out is taken over
+    with a new token: same attempt, same key. The body is frozen here, once, with the `callback_url`: under one key the
+    endpoint takes one body, whatever the settings are by the next try.
     """
     due = many(
         connection,
-        """SELECT * FROM charge WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED""",
-        (limit,),
+        # Without its workspace a charge can be neither told nor booked; it must not stand before the others.
+        """SELECT * FROM charge WHERE due_at <= clock_timestamp() AND (%s OR status <> 'queued')
+             AND EXISTS (SELECT FROM workspace w WHERE w.id = charge.workspace_id)
+           ORDER BY due_at LIMIT %s FOR UPDATE OF charge SKIP LOCKED""",
+        (fresh, limit),
     )
     if not due:
         return []

@@ -236,11 +236,14 @@ def _file_boards(connection: Conn, source: Source, heard: Sequence[Heard], filed
         return
     base = {"account": source.account_id, "tool": source.tool}
     once = _once(heard)
-    connection.execute(
+    kept = many(
+        connection,
         f"""INSERT INTO board_fact (account_id, tool, {_COLUMNS})
             SELECT %(account)s, %(tool)s, * FROM {_UNNEST}
             ON CONFLICT (account_id, tool, board, id) DO UPDATE SET owner = EXCLUDED.owner
-            WHERE {_greater_owner("board_fact")}""",  # noqa: S608 - constants of this file
+            WHERE EXCLUDED.owner IS NOT NULL  -- the greater owner stays; see `_once`
+              AND (board_fact.owner IS NULL OR board_fact.owner COLLATE "C" < EXCLUDED.owner COLLATE "C")
+            RETURNING id, xmax::text <> '0' AS known""",  # noqa: S608 - constants of this file
         base | _arrays(source.tool, once),
     )
     named = sorted({(name, h.event.board or "") for h in heard for name in (h.event.workspace, h.event.owner) if name})
@@ -254,13 +257,29 @@ def _file_boards(connection: Conn, source: Source, heard: Sequence[Heard], filed
     new = [(row["external_id"], row["board"]) for row in found]
     boards = sorted({h.event.board for h in once if h.event.board})
     filed.workspaces |= copy_home(connection, source, boards, [h.id for h in once], new)
+    filed.workspaces |= _show_owners(connection, source, [row["id"] for row in kept if row["known"]])
     unpark(connection, [waits_for(source.account_id, source.tool, None, board) for _, board in new])
 
 
-def _greater_owner(table: str) -> str:
-    """The condition under which a fact heard again shows a greater owner than known; see `_once`."""
-    return f"""EXCLUDED.owner IS NOT NULL
-               AND ({table}.owner IS NULL OR {table}.owner COLLATE "C" < EXCLUDED.owner COLLATE "C")"""
+def _show_owners(connection: Conn, source: Source, ids: Sequence[str]) -> set[str]:
+    """Give the copies of board facts the owner that another wrapping has shown; they are settled anew."""
+    if not ids:
+        return set()
+    found = many(
+        connection,
+        """WITH shown AS (
+               SELECT f.workspace_id, f.id, b.owner FROM board_fact b
+               JOIN board_home h ON (h.account_id, h.tool, h.board) = (b.account_id, b.tool, b.board)
+               JOIN workspace w ON (w.account_id, w.tool, w.external_id) = (h.account_id, h.tool, h.external_id)
+               JOIN fact f ON f.workspace_id = w.id AND f.id = b.id
+               WHERE b.account_id = %s AND b.tool = %s AND b.id = ANY(%s) AND f.owner IS DISTINCT FROM b.owner
+               ORDER BY f.id FOR UPDATE OF f
+           )
+           UPDATE fact SET owner = shown.owner, settled_at = NULL FROM shown
+           WHERE fact.workspace_id = shown.workspace_id AND fact.id = shown.id RETURNING fact.workspace_id""",
+        (source.account_id, source.tool, list(ids)),
+    )
+    return {row["workspace_id"] for row in found}
 
 
 def copy_home(
@@ -268,7 +287,8 @@ def copy_home(
 ) -> set[str]:
     """Copy board facts to the boards' homes: the facts `ids`, and everything of each board to a home just named.
 
-    Answers the workspaces that got something new. A clocked workspace hears at its clock's now.
+    Answers the workspaces that got something new. A clocked workspace hears at its clock's now. A row that is there is
+    not even locked: a settlement that marks it would wait for us, and we for it.
     """
     found = many(
         connection,
@@ -281,8 +301,8 @@ def copy_home(
             WHERE b.account_id = %(account)s AND b.tool = %(tool)s AND b.board = ANY(%(boards)s)
               AND (b.id = ANY(%(ids)s) OR (h.external_id, h.board) IN
                    (SELECT * FROM unnest(%(home_names)s::text[], %(home_boards)s::text[])))
-            ON CONFLICT (workspace_id, id) DO UPDATE SET owner = EXCLUDED.owner, settled_at = NULL
-            WHERE {_greater_owner("fact")}
+              AND NOT EXISTS (SELECT FROM fact f WHERE f.workspace_id = w.id AND f.id = b.id)
+            ON CONFLICT (workspace_id, id) DO NOTHING
             RETURNING workspace_id""",  # noqa: S608 - constants of this file
         {
             "account": source.account_id,

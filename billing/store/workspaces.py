@@ -84,13 +84,15 @@ def due(connection: Conn, limit: int) -> list[str]:
     """Workspaces with a due instant at or before their own now, or with facts that wait to be settled."""
     found = many(
         connection,
-        """SELECT w.id FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
-           WHERE w.due_at <= COALESCE(c.now, clock_timestamp())
-           UNION
-           SELECT DISTINCT f.workspace_id FROM fact f JOIN workspace w ON w.id = f.workspace_id
-           LEFT JOIN clock c ON c.id = w.clock_id
-           WHERE f.settled_at IS NULL AND f.at <= GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)
-           LIMIT %s""",
+        # At random: workspaces that cannot be settled must not stand before the others for ever.
+        """SELECT id FROM (
+               SELECT w.id FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
+               WHERE w.due_at <= COALESCE(c.now, clock_timestamp())
+               UNION
+               SELECT f.workspace_id FROM fact f JOIN workspace w ON w.id = f.workspace_id
+               LEFT JOIN clock c ON c.id = w.clock_id
+               WHERE f.settled_at IS NULL AND f.at <= GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)
+           ) AS found ORDER BY random() LIMIT %s""",
         (limit,),
     )
     return [row["id"] for row in found]

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
+from billing.core import calendar
 from billing.core.errors import RefusedError
 from billing.core.explanation import describe
 from billing.store import views
@@ -165,6 +166,9 @@ def start_subscription(body: dict[str, Any], workspace_id: str) -> dict[str, Any
         commands.refused(here.connection(), workspace_id, body, actor, refusal)
         raise
     subscription, terms = started["subscription"], started["terms"]
+    # Time paid for elsewhere began before the command did.
+    opened = subscription.opening_seats is not None
+    begins = calendar.midnight(subscription.anchor, subscription.zone) if opened else subscription.started_at
     return {
         "id": subscription.id,
         "plan": terms.plan,
@@ -173,7 +177,7 @@ def start_subscription(body: dict[str, Any], workspace_id: str) -> dict[str, Any
         "currency": terms.currency,
         "interval": terms.interval,
         "anchor": subscription.anchor,
-        "period": {"start": subscription.started_at, "end": subscription.renewal(1)},
+        "period": {"start": begins, "end": subscription.renewal(1)},
         "state": "active",
     }
 

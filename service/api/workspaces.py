@@ -139,7 +139,8 @@ def change_workspace(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
     _check_connection(row["account_id"], row["tool"], body.get("connection_id"))
     wanted = row | body
     views.change_workspace(connection, workspace_id, wanted["name"], wanted["connection_id"])
-    if "collect" in body and commands.set_collect(connection, workspace_id, body["collect"]):
+    collect = here.house().settings.collect
+    if "collect" in body and commands.set_collect(connection, workspace_id, body["collect"], collect):
         here.afterwards(here.house().bell.send)
     return views.workspace(connection, here.scope(), workspace_id)
 

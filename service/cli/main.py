@@ -58,7 +58,8 @@ def main() -> None:
         sekisu()
     except SekisuError as error:
         for sentence in getattr(error, "faults", (str(error),)):
-            click.echo(f"sekisu: {sentence}", err=True)
+            lines = [line.strip() for line in sentence.splitlines()]  # a server's own words may be several
+            click.echo(f"sekisu: {'; '.join(filter(None, lines))}", err=True)
         sys.exit(1)
     except BrokenPipeError:  # `sekisu ... | head`
         sys.exit(1)

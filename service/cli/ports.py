@@ -25,6 +25,12 @@ def check_port(host: str, port: int, variable: str) -> None:
         try:
             probe.bind(address)
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            why = "is taken by another process" if taken else f"cannot be used ({error.strerror})"
-            raise PortTakenError(f"port {port} of {host} {why}; stop what uses it, or set {variable}") from None
+            raise PortTakenError(_told(host, port, variable, error)) from None
+
+
+def _told(host: str, port: int, variable: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} of {host} is taken by another process; stop what uses it, or set {variable}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"SEKISU_HOST {host!r} is not an address of this machine ({error.strerror})"
+    return f"port {port} of {host} cannot be used ({error.strerror}); set {variable} to another"

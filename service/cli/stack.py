@@ -201,7 +201,8 @@ def _with(settings: Settings, name: str, url: str) -> Settings:
 
 
 def _last_words(child: Child) -> str:
-    return next((line for line in reversed(child.words) if line), f"it said nothing (exit code {child.code})")
+    said = next((line for line in reversed(child.words) if line), f"it said nothing (exit code {child.code})")
+    return said.removeprefix("sekisu: ")
 
 
 @contextlib.contextmanager

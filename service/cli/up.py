@@ -26,6 +26,7 @@ def command(demo: str | None, log_file: Path | None) -> None:
             _announce(stack, log_file)
             if demo:
                 main.module("demo").perform(stack, stays=True)
+            click.echo(f"sekisu: open {stack.base_url}/docs; Ctrl-C stops everything")
         stack.supervisor.run()
         click.echo("sekisu: stopping")
 

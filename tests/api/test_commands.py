@@ -97,7 +97,7 @@ def test_seats_already_paid_for_elsewhere_are_posted_and_not_charged(tale: Story
     opening = {"seats": 2, "paid_from": "2024-06-01", "paid_to": "2025-06-01", "unit_amount": 10000}
     told = tale.start(opening=opening)
     assert (told["anchor"], told["unit_amount"]) == ("2024-06-01", 10000)
-    assert told["period"]["end"] == "2025-06-01T00:00:00.000Z"
+    assert told["period"] == {"start": "2024-06-01T00:00:00.000Z", "end": "2025-06-01T00:00:00.000Z"}
     assert tale.caller.get(f"{tale.path}/charges")["data"] == []
     assert tale.caller.get(f"{tale.path}/seats")["purchased"] == 2
 

@@ -1,6 +1,8 @@
 """Backup and restore, on a real embedded PostgreSQL."""
 
+import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -10,6 +12,7 @@ from click.testing import CliRunner, Result
 from billing.settings import Settings
 from billing.store.migrate import current, head, migrate
 from service.cli import backup, pgtools, restore
+from tests.conftest import open_folder
 
 
 def cli(command: object, folder: Path, *arguments: str) -> Result:
@@ -17,9 +20,9 @@ def cli(command: object, folder: Path, *arguments: str) -> Result:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings]:
+def saved() -> Iterator[tuple[Path, Settings]]:
     """An archive of a migrated database with one more account, and the settings it was made under."""
-    folder = tmp_path_factory.mktemp("first")
+    folder = open_folder()
     settings = Settings.load({"SEKISU_DATA_DIR": str(folder)})
     with pgtools.database(settings) as url:
         migrate(url)
@@ -28,7 +31,16 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings]:
             connection.execute("GRANT SELECT ON keepsake TO sekisu_app")
     result = cli(backup.command, folder, str(folder / "saved.tar"))
     assert result.exit_code == 0, result.output
-    return folder / "saved.tar", settings
+    yield folder / "saved.tar", settings
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def second() -> Iterator[Path]:
+    """An empty data directory."""
+    folder = open_folder()
+    yield folder
+    shutil.rmtree(folder)
 
 
 def test_only_its_owner_may_read_a_backup(saved: tuple[Path, Settings]) -> None:
@@ -41,12 +53,12 @@ def test_a_backup_never_overwrites(saved: tuple[Path, Settings]) -> None:
     assert "there already" in result.output
 
 
-def test_a_restore_brings_back_rows_rights_and_secrets(saved: tuple[Path, Settings], tmp_path: Path) -> None:
+def test_a_restore_brings_back_rows_rights_and_secrets(saved: tuple[Path, Settings], second: Path) -> None:
     archive, before = saved
-    result = cli(restore.command, tmp_path / "second", str(archive))
+    result = cli(restore.command, second, str(archive))
     assert result.exit_code == 0, result.output
     assert "secret-key" in result.output
-    after = Settings.load({"SEKISU_DATA_DIR": str(tmp_path / "second")})
+    after = Settings.load({"SEKISU_DATA_DIR": str(second)})
     assert (after.secret_keys, after.payment_secret, after.api_key) == (
         before.secret_keys,
         before.payment_secret,

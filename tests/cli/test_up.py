@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.processes import ROOT, alive, await_true
+from tests.conftest import open_folder
 
 PARTS = ("service.wsgi", "service.cli.migrate", "workers.actors", "workers.ticker")
 pytestmark = [
@@ -90,9 +92,13 @@ def _command(pid: int) -> str:
         return ""
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("up"))
+@contextlib.contextmanager
+def running_up() -> Iterator[Up]:
+    """A `sekisu up` for the time of the block, its data where the account that runs the database for root gets to it."""
+    folder = open_folder()
+    (folder / "data").mkdir()
+    (folder / "data").chmod(0o711)
+    running = Up(folder)
     try:
         yield running
     finally:
@@ -102,6 +108,13 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         finally:
             running.process.kill()
             running.log.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Up]:
+    with running_up() as running:
+        yield running
 
 
 def test_up_says_where_it_answers_and_where_the_admin_key_is(up: Up) -> None:

@@ -4,7 +4,6 @@ import dataclasses
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from service.cli import demo, story
 from service.cli.client import AnswerError, Client
 from service.cli.stage import DemoError
 from tests.cli.processes import ROOT, await_true
-from tests.cli.test_up import Up
+from tests.cli.test_up import Up, running_up
 from tests.conftest import open_folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches processes in /proc")
@@ -101,17 +100,9 @@ def test_nothing_is_left_of_a_demonstration(
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    running = Up(tmp_path_factory.mktemp("up"))
-    try:
+def up() -> Iterator[Up]:
+    with running_up() as running:
         yield running
-    finally:
-        running.process.send_signal(signal.SIGTERM)
-        try:
-            running.process.wait(60)
-        finally:
-            running.process.kill()
-            running.log.close()
 
 
 class Played:

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: what a first start makes, what outlives a restart, and what is refused in one sentence."""
 
+import filecmp
 import socket
 import subprocess
 import sysconfig
@@ -79,7 +80,9 @@ def test_a_bare_path_still_finds_the_programs_of_the_environment(
     if not launcher.wheel_binaries():
         pytest.skip("the extra `embedded` is not installed")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    assert program(postgres().process.pid).is_relative_to(Path(sysconfig.get_path("purelib")).resolve())
+    ours = launcher.wheel_binaries()[0] / "postgres"
+    assert ours.resolve().is_relative_to(Path(sysconfig.get_path("purelib")).resolve())
+    assert filecmp.cmp(program(postgres().process.pid), ours, shallow=False)  # that one, or for `nobody` a copy of it
 
 
 def test_data_of_another_major_version_is_refused_with_the_steps(postgres: Postgres, base: Path) -> None:

@@ -91,7 +91,6 @@ class Town(Customer):
 class Answered:
     """One delivery's answer, and the seconds from when it was due to be sent until the answer was read."""
 
-    number: int
     status: int
     seconds: float
 
@@ -113,18 +112,18 @@ class Load(threading.Thread):
         began = time.monotonic() + 0.1
         async with asyncio.TaskGroup() as group:
             for number, request in enumerate(self._requests):
-                group.create_task(self._one(number, request, began + number / self._rate))
+                group.create_task(self._one(request, began + number / self._rate))
         for _, writer in self._idle:
             writer.close()
 
-    async def _one(self, number: int, request: bytes, due: float) -> None:
+    async def _one(self, request: bytes, due: float) -> None:
         await asyncio.sleep(due - time.monotonic())
         line = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
         line[1].write(request)
         head = (await line[0].readuntil(b"\r\n\r\n")).lower()
         await line[0].readexactly(int(head.partition(b"content-length:")[2].partition(b"\r")[0]))
         self._idle.append(line)
-        self.answers.append(Answered(number, int(head[9:12]), time.monotonic() - due))
+        self.answers.append(Answered(int(head[9:12]), time.monotonic() - due))
 
 
 def request_of(customer: Customer, body: bytes) -> bytes:

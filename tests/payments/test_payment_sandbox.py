@@ -226,9 +226,11 @@ def test_a_fault_ends_after_its_times_or_when_cleared(sandbox: Sandbox, gateway:
     counted = [gateway.charge(body(f"ch_{n}")).kind for n in range(3)]
     _faults(sandbox, "decline")
     open_ended = gateway.charge(body("ch_8")).kind
+    _faults(sandbox, "decline", times=0)
+    none = gateway.charge(body("ch_7")).kind
     _faults(sandbox, None)
 
-    assert [*counted, open_ended] == ["failed", "failed", "succeeded", "failed"]
+    assert [*counted, open_ended, none] == ["failed", "failed", "succeeded", "failed", "succeeded"]
     assert gateway.charge(body("ch_9")).kind == "succeeded"
 
 

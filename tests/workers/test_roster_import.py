@@ -1,6 +1,6 @@
 """A full list becomes the roster: at once, whatever was known before, and without touching what is not its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,20 @@ from tests.workers.world import World, at
 from workers.roster_import import import_roster
 
 NOW = at("2025-01-15")
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    world = World(database_url, NOW)
+    yield world
+    world.database.close()
+
+
+@pytest.fixture
+def trello(database_url: str) -> Iterator[World]:
+    world = World(database_url, NOW, tool="trello")
+    yield world
+    world.database.close()
 
 
 def listed(
@@ -40,8 +54,8 @@ def roster(world: World, workspace: str) -> dict[str, tuple[str, bool]]:
     return {row["member"]: (row["membership"], row["billable"]) for row in world.rows(query, workspace)}
 
 
-def test_a_list_removes_people_of_a_board_that_becomes_the_workspaces_own_by_it(database_url: str) -> None:
-    world = World(database_url, NOW, tool="trello")
+def test_a_list_removes_people_of_a_board_that_becomes_the_workspaces_own_by_it(trello: World) -> None:
+    world = trello
     workspace = world.workspace("w1")
     for number, person in enumerate(["casper", "michael"]):
         board_action(world, "addMemberToBoard", "b1", at("2025-01-03"), number, idMemberAdded=person)
@@ -52,8 +66,8 @@ def test_a_list_removes_people_of_a_board_that_becomes_the_workspaces_own_by_it(
     assert listed(world, workspace, list_of_one, ["b1"]) == 0
 
 
-def test_a_board_that_left_keeps_its_people_for_the_workspace_it_goes_to(database_url: str) -> None:
-    world = World(database_url, NOW, tool="trello")
+def test_a_board_that_left_keeps_its_people_for_the_workspace_it_goes_to(trello: World) -> None:
+    world = trello
     former, new = world.workspace("w1"), world.workspace("w2")
     for number, board in enumerate(["b1", "b2"]):
         organization = {"organization": {"id": "w1"}}
@@ -72,8 +86,7 @@ def test_a_board_that_left_keeps_its_people_for_the_workspace_it_goes_to(databas
 
 
 @pytest.mark.parametrize("left", ["member.left", "member.deactivated"])
-def test_a_list_stands_above_what_a_webhook_said_of_the_same_instant_before_it(database_url: str, left: str) -> None:
-    world = World(database_url, NOW)
+def test_a_list_stands_above_what_a_webhook_said_of_the_same_instant_before_it(world: World, left: str) -> None:
     workspace = world.workspace("w1")
     world.tell(left, "w1", "casper", NOW)
     world.read_and_settle()
@@ -84,8 +97,7 @@ def test_a_list_stands_above_what_a_webhook_said_of_the_same_instant_before_it(d
     assert roster(world, workspace)["casper"] == ("none", False)
 
 
-def test_a_departure_heard_after_a_list_at_the_same_instant_is_believed(database_url: str) -> None:
-    world = World(database_url, NOW)
+def test_a_departure_heard_after_a_list_at_the_same_instant_is_believed(world: World) -> None:
     workspace = world.workspace("w1")
     listed(world, workspace, [{"id": "casper"}, {"id": "michael"}])
     world.tell("member.left", "w1", "michael", NOW)
@@ -93,8 +105,7 @@ def test_a_departure_heard_after_a_list_at_the_same_instant_is_believed(database
     assert roster(world, workspace) == {"casper": ("member", True), "michael": ("none", False)}
 
 
-def test_a_member_who_is_listed_as_pending_is_pending_at_once(database_url: str) -> None:
-    world = World(database_url, NOW)
+def test_a_member_who_is_listed_as_pending_is_pending_at_once(world: World) -> None:
     workspace = world.workspace("w1")
     listed(world, workspace, [{"id": "casper"}])
     assert listed(world, workspace, [{"id": "casper", "state": "pending"}]) == 2

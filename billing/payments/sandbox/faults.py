@@ -11,7 +11,7 @@ MODES = ("decline", "delay", "error", "cut", "duplicate_callback", "forget_keys"
 
 
 class FaultSchema(Schema):
-    """Body of `PUT /faults`. `times` null or 0: until cleared; `mode` null or "none": cleared. Seconds, not ms."""
+    """Body of `PUT /faults`. `times` null: until cleared; `times` 0, `mode` null or "none": cleared. Seconds."""
 
     mode = fields.String(required=True, allow_none=True, validate=validate.OneOf((*MODES, "none")))
     times = fields.Integer(strict=True, load_default=None, allow_none=True, validate=validate.Range(0))
@@ -28,8 +28,8 @@ class Faults:
 
     def set(self, mode: str | None, times: int | None, seconds: float | None) -> None:
         """Put a fault in force in place of the one before."""
-        self.mode = None if mode == "none" else mode
-        self.times = times or None
+        self.mode = None if mode == "none" or times == 0 else mode
+        self.times = times if self.mode else None
         self.seconds = 1.0 if seconds is None else seconds
 
     def take(self, mode: str) -> bool:
