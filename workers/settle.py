@@ -19,6 +19,8 @@ from billing.store.memory import SqlMemory
 #: Facts taken into one transaction at most; a step ends on an instant boundary (DESIGN.md section 6, step 6).
 FACTS_A_STEP = 20_000
 #: What shadow computes is never sent, whatever else holds it; what paused holds is sent once it is lifted.
+#: Facts named at most as what made a line vanish.
+_CAUSES = 100
 _STRICTNESS = ("live", "paused", "shadow")
 
 
@@ -182,7 +184,7 @@ def write(
     """Write one step whole: roster, entries, lines, reductions, at most one charge. Answers the charge to send."""
     workspace_id = workspace["id"]
     book = ledger.Book.of(workspace, plan.until)
-    found = differences(change.old_lines, change.new_lines)
+    found = differences(change.old_lines, change.new_lines, tuple(sorted(f.id for f in plan.facts)[:_CAUSES]))
     if held := unexplained(change.old_lines, found):
         ledger.hold(connection, workspace_id, held)
         found = [difference for difference in found if difference not in held]

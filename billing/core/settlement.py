@@ -76,18 +76,25 @@ class Decision:
         return self.total - self.credit_used
 
 
-def differences(posted: Iterable[Line], owed: Iterable[Line]) -> list[Difference]:
-    """statement - ledger, line by line, in time order. A line that vanished stands at zero seats and zero amount."""
+def differences(posted: Iterable[Line], owed: Iterable[Line], causes: tuple[str, ...] = ()) -> list[Difference]:
+    """statement - ledger, line by line, in time order. A line that vanished stands at zero seats and zero amount.
+
+    `causes` are the ids of the facts just taken: they are what is behind a line that vanished.
+    """
     before = {line.key: line for line in posted}
     after = {line.key: line for line in owed}
     found = []
     for key in before.keys() | after.keys():
         old = before.get(key)
-        new = after.get(key) or replace(before[key], seats=0, amount=0, facts=())
+        new = after.get(key) or _vanished(before[key], causes)
         amount = new.amount - (old.amount if old else 0)
         if amount or old is None or _differs(old, new):
             found.append(Difference(new, amount))
     return sorted(found, key=lambda difference: (difference.line.instant, difference.line.n, difference.line.key))
+
+
+def _vanished(line: Line, causes: tuple[str, ...]) -> Line:
+    return replace(line, seats=0, amount=0, facts=causes if line.seats else line.facts)
 
 
 def unexplained(posted: Iterable[Line], found: Iterable[Difference]) -> list[Difference]:

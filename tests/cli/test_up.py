@@ -94,7 +94,7 @@ def _command(pid: int) -> str:
 
 @contextlib.contextmanager
 def running_up() -> Iterator[Up]:
-    """A `sekisu up` for the time of the block, its data where the account that runs the database for root gets to it."""
+    """A `sekisu up` for the time of the block, on data that the account `nobody` can get to."""
     folder = open_folder()
     (folder / "data").mkdir()
     (folder / "data").chmod(0o711)

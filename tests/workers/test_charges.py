@@ -295,3 +295,15 @@ def test_guests_cost_nothing_under_a_plan_whose_guests_are_free(payments: Paymen
     world.start(workspace, plan="trello-enterprise")
     assert world.charges(workspace) == [21000]
     assert world.row("SELECT rule FROM member WHERE member = 'guest'")["rule"] == "B-04"
+
+
+def test_a_line_that_vanished_names_the_fact_that_made_it_vanish(payments: Payments) -> None:
+    world = payments.world
+    started(world, "casper")
+    leave_before_the_start(world, "casper")
+    posted = world.rows("SELECT amount, seats, facts FROM entry ORDER BY seq")
+    cause = world.row("SELECT id FROM fact WHERE kind = 'member.left'")["id"]
+    assert [(row["amount"], row["seats"]) for row in posted] == [(11999, 1), (-11999, 0)]
+    assert posted[-1]["facts"] == [cause]
+    leave_before_the_start(world, "casper")
+    assert len(world.rows("SELECT * FROM entry")) == 2

@@ -33,8 +33,8 @@ def _differences(owed: Line | None, entries: Sequence[Row]) -> list[str]:
     amount = sum(entry["amount"] for entry in entries)
     if not entries:
         return [f"no entry, owed {owed.amount if owed else 0}"]
-    if owed is None:  # a line that vanished stands at zero
-        wanted: Mapping[str, Any] = {"amount": 0, "seats": 0, "facts": []}
+    if owed is None:  # a line that vanished stands at zero; its facts are those that made it vanish
+        wanted: Mapping[str, Any] = {"amount": 0, "seats": 0}
     else:
         wanted = {name: _plain(getattr(owed, name)) for name in ("amount", *_SAID)}
     found = {name: _plain(entries[-1][name]) for name in _SAID} | {"amount": amount}
