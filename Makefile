@@ -18,7 +18,7 @@ check: $(STAMP) ## Format, lint, types, the rules of the house, openapi.yaml aga
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest --durations=0 tests/house
+	@$(BIN)/python -m pytest -o addopts='-q --strict-markers' tests/house
 	@$(BIN)/sekisu openapi --check
 
 openapi: $(STAMP) ## Write openapi.yaml from the code
@@ -28,7 +28,7 @@ bench: $(STAMP) ## Measure this machine against the peer
 	@$(BIN)/sekisu bench
 
 lock: ## Write the hashed locks anew from pyproject.toml (needs uv)
-	@command -v uv >/dev/null || { echo 'make lock needs uv; type: python3 -m pip install uv' >&2; exit 1; }
+	@command -v uv >/dev/null || { echo 'make lock needs uv; type: pipx install uv' >&2; exit 1; }
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	    pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \

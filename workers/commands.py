@@ -39,7 +39,7 @@ def start(
     _record(connection, workspace, "subscription.started", body, actor, command, planned.subscription.fact_id)
     subscriptions.insert(connection, workspace_id, planned.subscription, planned.terms)
     subscriptions.pin(connection, workspace_id, planned.subscription, 0, planned.terms)
-    settle_fully(connection, workspace_id, collect)
+    settle_fully(connection, workspace_id, collect, hear=False)
     return {"subscription": planned.subscription, "terms": planned.terms}
 
 

@@ -48,9 +48,12 @@ def settle(database: Database, workspace_id: str, collect: str) -> list[str]:
             return opened
 
 
-def settle_step(connection: Conn, workspace_id: str, collect: str) -> Step:
-    """One step, inside the caller's transaction: up to the next due instant, or to now when none is due."""
-    workspace, pins, waiting = _standing(connection, workspace_id)
+def settle_step(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True) -> Step:
+    """One step, inside the caller's transaction: up to the next due instant, or to now when none is due.
+
+    `hear` False: no new fact is taken.
+    """
+    workspace, pins, waiting = _standing(connection, workspace_id, FACTS_A_STEP + 1 if hear else 0)
     plan = _next(waiting, pins, workspace)
     if not plan.facts and not plan.opens and not plan.dirty(workspace):
         return Step()
@@ -72,9 +75,12 @@ def settle_step(connection: Conn, workspace_id: str, collect: str) -> Step:
     return Step(plan.more, opened, entries)
 
 
-def settle_fully(connection: Conn, workspace_id: str, collect: str) -> None:
-    """Every step that is due, inside the caller's transaction: for commands, which are judged on settled ground."""
-    while settle_step(connection, workspace_id, collect).more:
+def settle_fully(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True) -> None:
+    """Every step that is due, inside the caller's transaction: for commands, which are judged on settled ground.
+
+    `hear` False: what a command brings about is settled alone; facts filed meanwhile wait (law 11).
+    """
+    while settle_step(connection, workspace_id, collect, hear=hear).more:
         pass
 
 
@@ -107,8 +113,8 @@ def _refolded(connection: Conn, workspace: Row, pins: Pins, plan: Plan) -> froze
     return frozenset(row["member"] for row in found)
 
 
-def _standing(connection: Conn, workspace_id: str) -> tuple[Row, Pins, list[Fact]]:
-    """The locked workspace, its pins and the facts that wait, asked together; the lock is taken first."""
+def _standing(connection: Conn, workspace_id: str, most: int) -> tuple[Row, Pins, list[Fact]]:
+    """The locked workspace, its pins and `most` facts that wait, asked together; the lock is taken first."""
     with connection.pipeline():
         workspace = workspaces.ask_locked(connection, workspace_id)
         pins = subscriptions.ask_pins(connection, workspace_id)
@@ -116,7 +122,7 @@ def _standing(connection: Conn, workspace_id: str) -> tuple[Row, Pins, list[Fact
             # With ties: an instant is settled whole or not at all (law 7).
             """SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NULL
                ORDER BY at FETCH FIRST %s ROWS WITH TIES""",
-            (workspace_id, FACTS_A_STEP + 1),
+            (workspace_id, most),
         )
         row = workspaces.found(workspace, workspace_id)
         return row, subscriptions.pinned(pins), [rows.fact(one_fact) for one_fact in waiting.fetchall()]

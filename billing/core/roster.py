@@ -200,6 +200,8 @@ class Fold:
             head.name = name
         if isinstance(role, str) and fact.kind in ("member.joined", "member.role_changed"):
             head.role = role
+        elif fact.kind == "member.left":
+            head.role = None
 
 
 def spans_of(flips: Iterable[Flip]) -> list[Span]:

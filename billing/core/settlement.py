@@ -100,14 +100,15 @@ def _vanished(line: Line, causes: tuple[str, ...]) -> Line:
 def unexplained(posted: Iterable[Line], found: Iterable[Difference]) -> list[Difference]:
     """Differences that only changed rules or arithmetic can have made: neither seats nor facts of the line moved.
 
-    Law 3: a deploy posts nothing, so these are held, and a person decides.
+    Law 3: a deploy posts nothing, so these are held, and a person decides. One fact of a board fills many seats, so
+    facts are counted, not only named.
     """
     before = {line.key: line for line in posted}
     return [
         difference
         for difference in found
         if (old := before.get(difference.line.key))
-        and (old.seats, set(old.facts)) == (difference.line.seats, set(difference.line.facts))
+        and (old.seats, sorted(old.facts)) == (difference.line.seats, sorted(difference.line.facts))
     ]
 
 

@@ -6,7 +6,7 @@ facts, so that a workspace's statement depends on its own rows alone and no sett
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from billing.core.facts import fact_id
@@ -67,6 +67,9 @@ def file(connection: Conn, source: Source, heard: Sequence[Heard]) -> Filed:
         _name_workspaces(connection, source, nameless)
         known |= by_external_ids(connection, source.account_id, source.tool, _named(nameless))
     _judge(connection, source, direct, known)
+    for one_heard in direct:
+        if one_heard.event.kind.startswith("member."):  # the owner of a board is told by what is filed under the board
+            one_heard.event = replace(one_heard.event, owner=None)
     _file_direct(connection, _once(h for h in direct if h.workspace_id and not h.quarantined), source.tool, filed)
     return filed
 
@@ -114,21 +117,7 @@ def _name_workspaces(connection: Conn, source: Source, heard: Iterable[Heard]) -
         event = one_heard.event
         owner = event.owner or _last_owner(connection, source, event.board or "")
         if owner:
-            one_heard.event = _in_workspace(event, owner)
-
-
-def _in_workspace(event: Event, workspace: str) -> Event:
-    return Event(
-        kind=event.kind,
-        at=event.at,
-        source_id=event.source_id,
-        ordinal=event.ordinal,
-        workspace=workspace,
-        member=event.member,
-        name=event.name,
-        seq=event.seq,
-        data=event.data,
-    )
+            one_heard.event = replace(event, workspace=owner)
 
 
 def _last_owner(connection: Conn, source: Source, board: str) -> str | None:
@@ -290,37 +279,33 @@ def copy_home(
     Answers the workspaces that got something new. A clocked workspace hears at its clock's now. A row that is there is
     not even locked: a settlement that marks it would wait for us, and we for it.
     """
-    found = many(
-        connection,
-        f"""INSERT INTO fact (workspace_id, {_COLUMNS})
-            SELECT w.id, {_COPIED}
-            FROM board_fact b
-            JOIN board_home h ON (h.account_id, h.tool, h.board) = (b.account_id, b.tool, b.board)
-            JOIN workspace w ON (w.account_id, w.tool, w.external_id) = (h.account_id, h.tool, h.external_id)
-            LEFT JOIN clock c ON c.id = w.clock_id
-            WHERE b.account_id = %(account)s AND b.tool = %(tool)s AND b.board = ANY(%(boards)s)
-              AND (b.id = ANY(%(ids)s) OR (h.external_id, h.board) IN
-                   (SELECT * FROM unnest(%(home_names)s::text[], %(home_boards)s::text[])))
-              AND NOT EXISTS (SELECT FROM fact f WHERE f.workspace_id = w.id AND f.id = b.id)
-            ON CONFLICT (workspace_id, id) DO NOTHING
-            RETURNING workspace_id""",  # noqa: S608 - constants of this file
-        {
-            "account": source.account_id,
-            "tool": source.tool,
-            "boards": list(boards),
-            "ids": list(ids),
-            "home_names": [name for name, _ in homes],
-            "home_boards": [board for _, board in homes],
-        },
-    )
+    base = {"account": source.account_id, "tool": source.tool, "boards": list(boards), "ids": list(ids)}
+    found = many(connection, _COPY.format("b.id = ANY(%(ids)s)"), base) if ids else []
+    if homes:  # apart, because the whole history of a board is read here
+        named = {"names": [name for name, _ in homes], "home_boards": [board for _, board in homes]}
+        these = "(h.external_id, h.board) IN (SELECT * FROM unnest(%(names)s::text[], %(home_boards)s::text[]))"
+        found += many(connection, _COPY.format(these), base | named)
     return {row["workspace_id"] for row in found}
 
 
+_COPY = f"""INSERT INTO fact (workspace_id, {_COLUMNS})
+SELECT w.id, {_COPIED}
+FROM board_fact b
+JOIN board_home h ON (h.account_id, h.tool, h.board) = (b.account_id, b.tool, b.board)
+JOIN workspace w ON (w.account_id, w.tool, w.external_id) = (h.account_id, h.tool, h.external_id)
+LEFT JOIN clock c ON c.id = w.clock_id
+WHERE b.account_id = %(account)s AND b.tool = %(tool)s AND b.board = ANY(%(boards)s) AND {{}}
+  AND NOT EXISTS (SELECT FROM fact f WHERE f.workspace_id = w.id AND f.id = b.id)
+ON CONFLICT (workspace_id, id) DO NOTHING
+RETURNING workspace_id"""  # noqa: S608 - constants of this file
+
+
 def unpark(connection: Conn, keys: Sequence[str]) -> None:
-    """Read again, with their first `heard_at`, the deliveries that waited for one of `keys`."""
+    """Read again, with their first `heard_at`, the deliveries that waited for one of `keys` and have their bodies."""
     connection.execute(
         """UPDATE delivery SET state = 'kept', reason = NULL, waits_for = NULL, due_at = now()
-           WHERE state = 'parked' AND waits_for = ANY(%s)""",
+           WHERE state = 'parked' AND waits_for = ANY(%s)
+             AND EXISTS (SELECT FROM delivery_body b WHERE b.id = delivery.id)""",
         (list(keys),),
     )
 

@@ -68,7 +68,8 @@ def test_a_difference_that_neither_seats_nor_facts_explain_is_held() -> None:
     first, second = two_lines()
     dearer = replace(second, fraction=Fraction(1), amount=12000)
     assert unexplained([first, second], differences([first, second], [first, dearer])) == [Difference(dearer, 6000)]
-    for new in (replace(dearer, seats=2), replace(dearer, facts=("another",))):
+    twice = second.facts * 2
+    for new in (replace(dearer, seats=2), replace(dearer, facts=("another",)), replace(dearer, facts=twice)):
         assert unexplained([first, second], differences([first, second], [first, new])) == []
     assert unexplained([first], differences([first], [first, second])) == []
     assert unexplained([first, second], differences([first, second], [first])) == []

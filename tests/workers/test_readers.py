@@ -121,6 +121,30 @@ def test_a_fact_filed_while_a_late_person_is_folded_again_counts_for_everybody(
     assert billable_since(world) == since
 
 
+def test_a_reader_waits_for_no_settlement_of_facts_that_it_hears_again(world: World) -> None:
+    world.workspace("w1")
+    attached(world, 1, at("2025-01-02"), "b1", "w1")
+    member_added(world, 2, at("2025-01-03"), "b1", "casper")
+    world.read()
+    member_added(world, 2, at("2025-01-03"), "b1", "casper")
+    member_added(world, 3, at("2025-01-04"), "b1", "michael", "w1", shown=True)
+    with world.database.transaction() as settling, world.database.transaction() as hearing:
+        settling.execute("SELECT FROM fact FOR UPDATE")
+        hearing.execute("SET LOCAL lock_timeout = '200ms'")
+        assert reading.read_batch(hearing, world.connection)[0] == 2
+    assert [row["member"] for row in world.rows("SELECT member FROM fact ORDER BY at")] == [None, "casper", "michael"]
+
+
+def test_a_parked_delivery_whose_body_was_dropped_stays_parked(world: World) -> None:
+    delivery = act(world, "addMemberToOrganization", 1, at("2025-01-02"), organization={"id": "w1"}, idMemberAdded="p")
+    world.read()
+    with world.database.transaction() as connection:
+        connection.execute("DELETE FROM delivery_body WHERE id = %s", (delivery,))
+    world.workspace("w1")
+    world.read()
+    assert world.row("SELECT state FROM delivery")["state"] == "parked"
+
+
 def test_two_readers_of_the_same_events_never_wait_for_each_other(world: World) -> None:
     for number in range(4):
         world.workspace(f"w{number}")
