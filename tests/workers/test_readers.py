@@ -226,7 +226,7 @@ def test_what_waits_for_its_workspace_is_judged_by_that_workspaces_clock(worlds:
     assert {row["state"] for row in world.rows("SELECT state FROM delivery")} == {"parked"}
     world.workspace("w1")
     world.read_and_settle()
-    states = [row["state"] for row in world.rows("SELECT state FROM delivery ORDER BY id")]
+    states = [row["state"] for row in world.rows("SELECT state FROM delivery ORDER BY received_at")]
     assert states == ["done", "quarantined"]
 
 
@@ -246,7 +246,7 @@ def test_a_delivery_that_cannot_be_filed_is_quarantined_and_its_neighbours_are_s
     monkeypatch.setattr(intake, "_arrays", arrays)
     assert world.read() == {workspace}
     world.settle(workspace)
-    states = [row["state"] for row in world.rows("SELECT state FROM delivery ORDER BY id")]
+    states = [row["state"] for row in world.rows("SELECT state FROM delivery ORDER BY received_at")]
     assert states == ["done", "quarantined", "done"]
     assert world.row("SELECT kind FROM alarm")["kind"] == "delivery_quarantined"
     assert [row["member"] for row in world.rows("SELECT member FROM member ORDER BY 1")] == ["casper", "michael"]
