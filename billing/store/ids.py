@@ -5,5 +5,5 @@ import time
 
 
 def new_id(prefix: str) -> str:
-    """A new opaque id like `ch_019a...`: 48 bits of milliseconds, then 80 random bits, in hex."""
-    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    """A new opaque id like `ch_00064a...`: microseconds since 1970 in 14 hex digits, then 80 random bits."""
+    return f"{prefix}_{time.time_ns() // 1000:014x}{os.urandom(10).hex()}"
