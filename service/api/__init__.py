@@ -3,6 +3,7 @@
 import json
 
 from flask import Flask, Response
+from flask.json.provider import DefaultJSONProvider
 
 from billing.settings import Settings
 from billing.store.db import Database
@@ -24,6 +25,8 @@ DESCRIPTION = "sekisu-openapi"
 def register(app: Flask, settings: Settings, db: Database, bell: here.Bell) -> None:
     """Add the API and its documentation to `app`. Nothing is connected yet."""
     app.extensions[here.EXTENSION] = here.House(settings, db, bell)
+    if isinstance(app.json, DefaultJSONProvider):
+        app.json.ensure_ascii = False  # an explanation in Japanese is to be read in a terminal too
     api = spec.make(app)
     for resource in RESOURCES:
         api.register_blueprint(resource.blueprint)

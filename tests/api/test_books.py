@@ -85,6 +85,12 @@ def test_a_charge_asks_for_its_lines_and_tells_its_attempts(story: Story) -> Non
     story.caller.get("/v1/charges/ch_none", 404)
 
 
+def test_an_explanation_is_readable_in_japanese_as_it_comes_over_the_wire(story: Story) -> None:
+    entry = story.caller.get(f"{story.path}/ledger")["data"][0]
+    answer = story.caller.call("GET", f"/v1/ledger/{entry['entry_id']}/explanation")
+    assert "席" in answer.get_data(as_text=True)
+
+
 def test_an_explanation_holds_the_whole_arithmetic_and_the_facts(story: Story) -> None:
     entry = story.caller.get(f"{story.path}/ledger")["data"][1]
     told = story.caller.get(f"/v1/ledger/{entry['entry_id']}/explanation")
