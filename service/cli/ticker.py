@@ -14,7 +14,7 @@ from workers import ticker
 def command() -> None:
     """Finds due work and what the bell missed until it is asked to stop."""
     settings = Settings.load(os.environ)
-    settings.need("database_url", "redis_url")
+    settings.need("database_url", "redis_url", "payment_url")  # it sends what the bell missed
     logging.config.dictConfig(logs.config(settings.log_format))
     lifeline.hold()
     ticker.run(settings)

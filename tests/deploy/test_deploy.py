@@ -154,6 +154,11 @@ def test_every_long_lived_process_has_an_init_and_time_to_end() -> None:
         assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) >= 30
 
 
+def test_whoever_sends_charges_has_a_way_out_to_the_payment_endpoint() -> None:
+    for name in ("worker", "ticker"):
+        assert "outside" in SERVICES[name]["networks"]
+
+
 def test_the_engines_are_on_a_network_without_a_way_out_and_publish_no_port() -> None:
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     for name in ("postgres", "valkey"):
