@@ -22,10 +22,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a plan's seat policy may vary: whether guests cost (B-04), and whether closed boards count (A-05)."""
+    """What a plan's seat policy may vary: whether guests cost (B-04), whether closed boards count (A-05), whether an
+    invited person already takes a seat (B-15), and by which rule names a standing is told (standing, rule)."""
 
     guests_free: bool = False
     closed_boards_count: bool = False
+    pending_count: bool = False
+    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +44,37 @@ ORDINARY = Policy()
 
 
 def classify(standing: Standing, policy: Policy = ORDINARY) -> Verdict:
-    """Billable or free, with the rule (TR-01, TR-02, TR-15, TR-18, TR-19, A-05, A-06, B-04)."""
+    """Billable or free, with the rule (TR-01, TR-02, TR-15, TR-18, TR-19, A-05, A-06, B-04, B-15)."""
+    word, billable = _judged(standing, policy)
+    return Verdict(billable, dict(policy.names).get(word, _RULES[word]))
+
+
+def _judged(standing: Standing, policy: Policy) -> tuple[str, bool]:
     boards = standing.boards + (standing.closed_boards if policy.closed_boards_count else 0)
     if standing.deactivated:
-        return Verdict(billable=False, rule="TR-19")
+        return "deactivated", False
     if standing.membership == "member":
-        return Verdict(billable=True, rule="TR-01")
+        return "member", True
     if standing.membership == "pending":
-        return Verdict(billable=False, rule="TR-18")
-    if boards >= 2 and policy.guests_free:
-        return Verdict(billable=False, rule="B-04")
+        return "pending", policy.pending_count
     if boards >= 2:
-        return Verdict(billable=True, rule="TR-02")
+        return ("guest_free", False) if policy.guests_free else ("guest", True)
     if boards == 1:
-        return Verdict(billable=False, rule="TR-15")
-    return Verdict(billable=False, rule="A-05" if standing.closed_boards else "TR-06")
+        return "single_guest", False
+    return ("closed_only" if standing.closed_boards else "gone"), False
+
+
+#: The rule behind each standing, where a plan names no other.
+_RULES = {
+    "deactivated": "TR-19",
+    "member": "TR-01",
+    "pending": "TR-18",
+    "guest_free": "B-04",
+    "guest": "TR-02",
+    "single_guest": "TR-15",
+    "closed_only": "A-05",
+    "gone": "TR-06",
+}
 
 
 def present(standing: Standing) -> bool:

@@ -5,121 +5,80 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-import yaml
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
-
+from billing.core import plans
 from billing.core.calendar import MONTHS
-from billing.core.errors import InvalidError
-from billing.core.lines import Terms
-from billing.store import rows
-from billing.store.db import Conn, many, one
+from billing.core.errors import InvalidError, NotFoundError, RefusedError
+from billing.core.plans import Terms
+from billing.store import planfile
+from billing.store.db import Conn, Row, many, one
+from billing.store.planfile import ONCE, OPTION, Plan
 
-_TOOLS = Path(__file__).parent.parent / "tools"
-
-
-class _Price(Schema):
-    interval = fields.String(required=True, validate=validate.OneOf(sorted(MONTHS)))
-    valid_from = fields.Date(required=True)
-    unit_amount = fields.Integer(required=True, strict=True, validate=validate.Range(min=0))
-    grade = fields.String(required=True)
-    source = fields.String(required=True)
+#: Of a file's plan: what its terms have under another name, or each price has for itself.
+_NOT_TERMS = ("proration", "prices", "where")
+#: The row of the newest version of the catalogue that knows a plan says what is offered now. Plans of a file that is
+#: no longer loaded keep their last version, so whoever pays by them goes on as before.
+_NEWEST = "catalogue_version = (SELECT max(n.catalogue_version) FROM price n WHERE n.plan = price.plan)"
+_PLANS = "SELECT DISTINCT plan FROM price WHERE starts_with(plan, %s) ORDER BY plan"
 
 
-class _Plan(Schema):
-    plan = fields.String(required=True)
-    shape = fields.String(required=True, validate=validate.OneOf(["auto_seats"]))
-    currency = fields.String(required=True, validate=validate.Length(equal=3))
-    proration = fields.String(
-        required=True, validate=validate.OneOf(["months_days", "actual_days", "thirty_360", "seconds"])
-    )
-    rounding = fields.String(required=True, validate=validate.OneOf(["half_up", "half_even", "floor", "ceil"]))
-    guests_free = fields.Boolean(load_default=False)
-    closed_boards_count = fields.Boolean(load_default=False)
-    prices = fields.List(fields.Nested(_Price), required=True, validate=validate.Length(min=1))
+def shipped() -> list[Plan]:
+    """Every plan and option that a room brings along, as `load` takes them. Raises PlanFileError."""
+    return planfile.shipped()
 
 
-class _File(Schema):
-    class Meta:
-        unknown = EXCLUDE
+def load(connection: Conn, wanted: Iterable[Mapping[str, Any]]) -> int:
+    """Add every price as rows of a new version when one is new, changed or gone; answers the version in force.
 
-    plans = fields.List(fields.Nested(_Plan), required=True)
-
-
-def shipped() -> list[dict[str, Any]]:
-    """Every plan that a room brings along. Raises InvalidError naming file and fault."""
-    files = sorted(_TOOLS.glob("*/plans.yaml"))
-    return [
-        plan for path in files for plan in read(path.read_text(encoding="utf-8"), f"{path.parent.name}/{path.name}")
-    ]
-
-
-def read(text: str, name: str) -> list[dict[str, Any]]:
-    """The plans of one file. A bad file is refused whole. Raises InvalidError naming `name` and the fault."""
-    try:
-        plans: list[dict[str, Any]] = _File().load(yaml.safe_load(text))["plans"]
-    except (yaml.YAMLError, ValidationError) as fault:
-        raise InvalidError(f"{name} is not a plan file: {fault}") from fault
-    return plans
-
-
-def load(connection: Conn, plans: Iterable[Mapping[str, Any]]) -> int:
-    """Add the prices that are new or changed as rows of a new version; answers the version in force.
-
-    An unchanged catalogue adds nothing. Safe from many processes at once.
+    What is in force is what was loaded last: an unchanged catalogue adds nothing, one that was changed back adds a
+    version. Plans that are not in `wanted` stand as they are. Safe from many processes at once.
     """
-    wanted = list(_price_rows(plans))
-    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True, default=str).encode()).hexdigest()
+    rows_wanted = list(_price_rows(wanted))
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('catalogue', 7))")
-    known = one(connection, "SELECT version FROM catalogue WHERE digest = %s", (digest,))
-    if known:
-        return int(known["version"])
-    version = int((one(connection, "SELECT COALESCE(max(version), 0) + 1 AS v FROM catalogue") or {"v": 1})["v"])
-    connection.execute("INSERT INTO catalogue (version, digest) VALUES (%s, %s)", (version, digest))
-    for row in wanted:
-        terms = row["terms"] | {"price_id": f"{row['id']}.v{version}", "catalogue_version": version}
+    newest = version(connection)
+    if not _differ(connection, rows_wanted):
+        return newest
+    # The number is part of the digest: a catalogue that was changed back has the rows of an older version.
+    told = json.dumps([newest + 1, rows_wanted], sort_keys=True, default=str)
+    digest = hashlib.sha256(told.encode()).hexdigest()
+    connection.execute("INSERT INTO catalogue (version, digest) VALUES (%s, %s)", (newest + 1, digest))
+    for row in rows_wanted:
+        terms = row["terms"] | {"price_id": f"{row['id']}.v{newest + 1}", "catalogue_version": newest + 1}
         connection.execute(
             """INSERT INTO price (id, plan, interval, currency, unit_amount, valid_from, terms, catalogue_version)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s)""",
-            (
-                terms["price_id"],
-                row["plan"],
-                row["interval"],
-                row["currency"],
-                row["unit_amount"],
-                row["valid_from"],
-                json.dumps(terms),
-                version,
-            ),
+               VALUES (%(price_id)s, %(plan)s, %(interval)s, %(currency)s, %(unit_amount)s, %(valid_from)s, %(terms)s,
+                       %(catalogue_version)s)""",
+            terms | {"valid_from": row["valid_from"], "terms": json.dumps(terms)},
         )
-    return version
+    return newest + 1
 
 
-def _price_rows(plans: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    for plan in plans:
+def _differ(connection: Conn, rows_wanted: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a wanted plan's dated prices are others than those of the newest version that knows the plan."""
+    stored: dict[str, dict[str, Any]] = {}
+    for row in many(connection, f"SELECT plan, interval, valid_from, terms FROM price WHERE {_NEWEST}"):  # noqa: S608
+        terms = row["terms"] | {"price_id": "", "catalogue_version": 1}
+        stored.setdefault(row["plan"], {})[f"{row['interval']} {row['valid_from']}"] = terms
+    asked: dict[str, dict[str, Any]] = {}
+    for new in rows_wanted:
+        asked.setdefault(new["plan"], {})[f"{new['interval']} {new['valid_from']}"] = new["terms"]
+    return any(prices != stored.get(plan) for plan, prices in asked.items())
+
+
+def _price_rows(wanted: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    for plan in wanted:
+        shared = {key: value for key, value in plan.items() if key not in _NOT_TERMS}
         for price in plan["prices"]:
-            terms = Terms(
-                price_id="",
-                plan=plan["plan"],
-                interval=price["interval"],
-                currency=plan["currency"],
-                unit_amount=price["unit_amount"],
-                method=plan["proration"],
-                rounding=plan["rounding"],
-                shape=plan["shape"],
-                guests_free=plan["guests_free"],
-                closed_boards_count=plan["closed_boards_count"],
-            )
+            own = {"price_id": "", "interval": price["interval"], "unit_amount": price["unit_amount"]}
+            terms = plans.written(plans.read({**shared, **own, "method": plan["proration"]}))
             yield {
                 "id": f"{plan['plan']}.{price['interval']}.{price['valid_from']}",
                 "plan": plan["plan"],
                 "interval": price["interval"],
-                "currency": plan["currency"],
-                "unit_amount": price["unit_amount"],
                 "valid_from": price["valid_from"],
-                "terms": rows.terms_json(terms),
+                # How well the price is known stands beside it; terms that are read leave both out.
+                "terms": terms | {"grade": price["grade"], "source": price["source"]},
             }
 
 
@@ -135,10 +94,76 @@ def price_at(connection: Conn, plan: str, interval: str, day: date) -> Terms:
         (plan, interval, day),
     )
     if row is None:
-        offered = many(connection, "SELECT DISTINCT plan, interval FROM price ORDER BY plan, interval")
-        choice = ", ".join(f"{row['plan']} by the {row['interval']}" for row in offered)
+        query = "SELECT DISTINCT plan, interval FROM price WHERE NOT starts_with(plan, %s) ORDER BY plan, interval"
+        choice = ", ".join(f"{row['plan']} by the {row['interval']}" for row in many(connection, query, (OPTION,)))
         raise InvalidError(f"no price of {plan!r} by the {interval!r} is valid on {day}; there is: {choice}")
-    return rows.terms(row["terms"])
+    return plans.read(row["terms"])
+
+
+def offers(connection: Conn, plan: str, day: date) -> dict[str, Terms]:
+    """By interval, the shortest first, what a plan is sold at on a civil day; empty when it is not.
+
+    An interval that the plan's newest version does not have any more is not sold; `price_at` still knows it, for
+    those who pay by it.
+    """
+    return {} if plan.startswith(OPTION) else _sold(connection, plan, day)  # nobody subscribes to an option
+
+
+def _sold(connection: Conn, plan: str, day: date) -> dict[str, Terms]:
+    found = many(
+        connection,
+        f"""SELECT DISTINCT ON (interval) interval, terms FROM price
+            WHERE plan = %(plan)s AND valid_from <= %(day)s
+              AND interval IN (SELECT price.interval FROM price WHERE plan = %(plan)s AND {_NEWEST})
+            ORDER BY interval, catalogue_version DESC, valid_from DESC""",  # noqa: S608 - a constant of this file
+        {"plan": plan, "day": day},
+    )
+    by_interval = {row["interval"]: plans.read(row["terms"]) for row in found}
+    return dict(sorted(by_interval.items(), key=lambda one: (MONTHS.get(one[0], 0), one[0])))
+
+
+def free_plan(connection: Conn, tool: str, day: date) -> Terms | None:
+    """The plan of rank 0 whose id begins with the tool's name, at its shortest interval, or None (TR-29, B-05)."""
+    for row in many(connection, _PLANS, (f"{tool}-",)):
+        for terms in offers(connection, row["plan"], day).values():
+            if terms.rank == 0:
+                return terms
+    return None
+
+
+def option_at(connection: Conn, option: str, day: date) -> Terms:
+    """What a one-off option costs on a civil day (BL-27, BL-28): a flat price per order, its items in `features`.
+
+    Raises NotFoundError naming the options there are; RefusedError (BL-28) while the option has no price.
+    """
+    terms = _sold(connection, f"{OPTION}{option}", day).get(ONCE)
+    if terms is not None:
+        return terms
+    known = [row["plan"].removeprefix(OPTION) for row in many(connection, _PLANS, (OPTION,))]
+    if option not in known:
+        raise NotFoundError(f"there is no option {option!r}; there is: {', '.join(known) or 'none'}")
+    raise RefusedError(
+        "BL-28",
+        f"the option {option} has no price on {day}; write one (options, unit_amount) in a file of the plans "
+        "directory (SEKISU_PLANS_DIR, see docs/plans.md) and run `sekisu plans --load`",
+    )
+
+
+def version(connection: Conn) -> int:
+    """The newest version of the catalogue; 0 when nothing was ever loaded."""
+    return int((one(connection, "SELECT COALESCE(max(version), 0) AS v FROM catalogue") or {"v": 0})["v"])
+
+
+def listed(connection: Conn, day: date) -> list[Row]:
+    """Every dated price of the newest version of each plan and option; `in_force`: the one valid on the civil day."""
+    return many(
+        connection,
+        f"""SELECT plan, interval, valid_from, currency, unit_amount, terms, catalogue_version AS version, id,
+                   valid_from <= %(day)s AND valid_from = max(valid_from) FILTER (WHERE valid_from <= %(day)s)
+                       OVER (PARTITION BY plan, interval) AS in_force
+            FROM price WHERE {_NEWEST} ORDER BY plan, interval, valid_from""",  # noqa: S608 - a constant of this file
+        {"day": day},
+    )
 
 
 def with_unit_amount(terms: Terms, unit_amount: int) -> Terms:

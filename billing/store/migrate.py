@@ -1,5 +1,6 @@
 """Brings a database to the newest schema, one process at a time."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from alembic import command
@@ -11,19 +12,22 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from billing.core.errors import UnavailableError
-from billing.store import catalogue
+from billing.store import catalogue, planfile
 from billing.store.db import Database
+from billing.store.planfile import Plan
 
 _HERE = Path(__file__).parent / "migrations"
 #: Any number, the same in every process: who holds this advisory lock migrates.
 _LOCK = 7_352_110_042
 
 
-def migrate(database_url: str) -> str:
-    """Bring the database to the newest revision, with the shipped prices, and answer it; many processes may at once.
+def migrate(database_url: str, plans_folder: Path | None = None) -> str:
+    """Bring the database to the newest revision, with the prices of the plan files, and answer it; many may at once.
 
-    Raises UnavailableError when the database does not answer.
+    The plan files are those that ship with this version and those of `plans_folder`, which need not be there. Raises
+    PlanFileError for a bad one before anything is done, and UnavailableError when the database does not answer.
     """
+    plans = planfile.wanted(plans_folder)
     engine = create_engine(_sqlalchemy_url(database_url), poolclass=NullPool)
     try:
         with engine.connect() as lock:
@@ -33,16 +37,16 @@ def migrate(database_url: str) -> str:
                 command.upgrade(_config(connection), "head")
     except OperationalError as fault:
         raise UnavailableError(f"the database does not answer: {str(fault.orig).strip()}") from fault
-    _load_catalogue(database_url)
+    _load_catalogue(database_url, plans)
     return head()
 
 
-def _load_catalogue(database_url: str) -> None:
-    """The prices that ship with this version; what is already there stands (law 3)."""
+def _load_catalogue(database_url: str, plans: Iterable[Plan]) -> None:
+    """Add what is new or changed; what is already there stands (law 3)."""
     database = Database(database_url, size=1)
     try:
         with database.transaction() as connection:
-            catalogue.load(connection, catalogue.shipped())
+            catalogue.load(connection, plans)
     finally:
         database.close()
 

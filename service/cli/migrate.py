@@ -1,4 +1,4 @@
-"""Brings the database to the newest schema and loads the shipped prices."""
+"""Brings the database to the newest schema and loads the plan files."""
 
 import os
 
@@ -11,11 +11,13 @@ from service.cli import pgtools
 
 @click.command()
 def command() -> None:
-    """Brings the database to the newest schema, with the shipped prices, and prints the revision it is at.
+    """Brings the database to the newest schema, with the prices of every plan file, and prints the revision it is at.
 
-    Doing it again changes nothing; several processes may do it at once. Prices that are there already stand.
+    Plan files are those that ship with Sekisu and those of SEKISU_PLANS_DIR (docs/plans.md); a bad one is told with its
+    line, and nothing is done. Doing it again changes nothing; several processes may do it at once.
     """
-    with pgtools.database(Settings.load(os.environ)) as url:
+    settings = Settings.load(os.environ)
+    with pgtools.database(settings) as url:
         before = current(url)
-        after = migrate(url)
+        after = migrate(url, settings.plans)
     click.echo(f"{after} (was {before or 'empty'})" if before != after else after)
