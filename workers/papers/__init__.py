@@ -1,0 +1,1 @@
+"""From a document's content to its PDF: words (`words.py`), page (`document.typ`), bytes (`render.py`)."""
