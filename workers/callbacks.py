@@ -6,7 +6,8 @@ import psycopg
 
 from billing.core.errors import InvalidError
 from billing.payments import callback
-from billing.store import outcomes
+from billing.payments.callback import Callback
+from billing.store import outcomes, refunds
 from billing.store.db import Conn, Database, Row, many, one
 from billing.store.outcomes import Answer
 
@@ -50,22 +51,42 @@ def _read(connection: Conn, row: Row) -> None:
     except InvalidError as fault:
         _close(connection, row, "quarantined", str(fault))
         return
+    if word.subject == "charge":
+        _read_charge(connection, row, word)
+    else:
+        _read_refund(connection, row, word)
+
+
+def _read_charge(connection: Conn, row: Row, word: Callback) -> None:
     charge = one(connection, "SELECT id, workspace_id, attempt FROM charge WHERE id = %s", (word.id,))
-    if word.subject != "charge":
-        _close(connection, row, "parked", "refunds are not sent yet")
-    elif charge is None:
+    if charge is None:
         _wait(connection, row, f"there is no charge {word.id}")
     elif word.attempt > charge["attempt"]:
         _wait(connection, row, f"attempt {word.attempt} of charge {word.id} was not made")
     else:
-        status = "succeeded" if word.succeeded else "failed"
-        answer = Answer(status, word.attempt, word.reference, word.failure_code, None, "callback")
-        outcomes.book(connection, charge["workspace_id"], charge["id"], answer)
+        outcomes.book(connection, charge["workspace_id"], charge["id"], _said(word, word.attempt))
         _close(connection, row, "done", None, charge["id"])
 
 
+def _read_refund(connection: Conn, row: Row, word: Callback) -> None:
+    meant = refunds.named(connection, word.id, word.reference)
+    if len(meant) != 1:
+        what = f"{word.id} has {len(meant)} refunds" if meant else f"there is no refund {word.id}"
+        _wait(connection, row, what)
+        return
+    refund = meant[0]
+    # A refund has one attempt; endpoints may name the one of its charge.
+    refunds.book(connection, refund["workspace_id"], refund["id"], _said(word, 1))
+    _close(connection, row, "done", None, refund["charge_id"])
+
+
+def _said(word: Callback, attempt: int) -> Answer:
+    status = "succeeded" if word.succeeded else "failed"
+    return Answer(status, attempt, word.reference, word.failure_code, None, "callback")
+
+
 def _wait(connection: Conn, row: Row, reason: str) -> None:
-    """An early callback waits for its charge; after a day it stays parked for a person."""
+    """An early callback waits for its charge or refund; after a day it stays parked for a person."""
     connection.execute(
         f"""UPDATE callback SET state = 'parked', reason = %s,
                 due_at = CASE WHEN received_at > now() - interval '{GIVE_UP_AFTER}'

@@ -27,6 +27,8 @@ RETRY_AFTER_MAX_S = 24 * 3600.0
 
 #: 4xx answers that say nothing definitive about the attempt.
 _ASK_AGAIN = frozenset({408, 425, 429})
+#: The code of a 422 that knows our key with another body: something was done under it, and the answer is not that.
+_KEY_REUSED = "idempotency_key_reused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,22 @@ class Gateway:
         self._wire = Wire(secret, clock, connect_timeout=connect_timeout, read_timeout=read_timeout)
 
     def charge(self, body: Mapping[str, object]) -> Outcome:
-        """Ask for a charge. `body` holds at least `id` and `attempt`; the same body gives the same bytes each time."""
-        return self._post("charges", body, f"{body['id']}.{body['attempt']}")
+        """Ask for a charge. `body` holds at least `id` and `attempt`; the same body gives the same bytes each time.
+
+        Where the endpoint knows the key with another body, it is looked up what became of the charge; when that says
+        nothing either, the outcome is unknown, never a decline.
+        """
+        outcome = self._post("charges", body, f"{body['id']}.{body['attempt']}")
+        if (outcome.kind, outcome.failure_code) != ("retry", _KEY_REUSED):
+            return outcome
+        found = self.lookup(str(body["id"]))
+        return outcome if found.kind in ("absent", "retry") else found
 
     def refund(self, body: Mapping[str, object]) -> Outcome:
-        """Ask for a refund of a charge. `body` holds `id`; `attempt` counts from 1 and may be left out."""
+        """Ask for a refund of a charge. `body` holds `id`; `attempt` counts from 1 and may be left out.
+
+        Refunds have no lookup: a key known with another body is an unknown outcome.
+        """
         return self._post("refunds", body, f"{body['id']}.{body.get('attempt', 1)}")
 
     def lookup(self, charge_id: str) -> Outcome:
@@ -117,6 +130,8 @@ def _judge_post(reply: Reply, now: datetime) -> Outcome:
         return _read_answer(reply)
     body = _json_object(reply.body)
     in_progress = reply.status == 409 and body.get("code") == "in_progress"
+    if reply.status == 422 and _KEY_REUSED in (body.get("code"), body.get("failure_code")):
+        return Outcome("retry", failure_code=_KEY_REUSED, detail=f"HTTP 422: {_KEY_REUSED}")
     if 400 <= reply.status < 500 and reply.status not in _ASK_AGAIN and not in_progress:
         code = plain(body.get("failure_code")) or f"http_{reply.status}"
         return Outcome("failed", plain(body.get("id")), code, detail=f"HTTP {reply.status}")
