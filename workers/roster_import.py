@@ -1,50 +1,73 @@
 """A full list of people and boards becomes facts by its difference from what is known at that instant."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from billing.core.errors import InvalidError
-from billing.core.facts import Fact
-from billing.core.statement import Replay
+from billing.core.facts import Fact, order
+from billing.core.observed import OBSERVED, Interval, Matter, matter, standing_in
+from billing.core.replay import Replay
 from billing.store import intake, rows, workspaces
 from billing.store.db import Conn, Row, many
 from billing.store.ids import new_id
 from billing.tools import room as rooms
-from billing.tools.room import Event, Person
+from billing.tools.room import Event, Person, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """How a difference was come by: somebody looked at a list, and looked before at `since` (UTC).
+
+    `at_start`: what was observed is billed from the start of its interval, not from its end (a plan's word).
+    """
+
+    since: datetime
+    at_start: bool = False
 
 
 @dataclass(slots=True)
 class _Difference:
-    """Walks a list and numbers the events it makes. `last` is the highest sequence among the facts known of a person
-    or a board at the very instant: a list tells how things stand after those, so its events follow them (law 7)."""
+    """Walks a list and numbers the events it makes. A list tells how things stand after the facts known of a person
+    or a board at the very instant, so its events follow them (law 7)."""
 
     at: datetime
     workspace: str
     source_id: str
     shared: bool
-    last: Mapping[tuple[str | None, str | None], int]
+    facts: Sequence[Fact]
+    observation: Observation | None = None
     count: int = 0
+    _last: dict[tuple[str | None, str | None, datetime], int] = field(default_factory=dict)
+    _known: dict[Matter, datetime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for fact in self.facts:
+            key = (fact.member, None if fact.member else fact.board, fact.at)
+            self._last[key] = max(self._last.get(key, 0), fact.seq or 0)
+            if about := matter(fact.kind, fact.member, fact.board):
+                self._known[about] = max(self._known.get(about, fact.at), fact.at)
 
     def event(self, kind: str, later: int = 1, **fields: Any) -> Event:
         self.count += 1
+        member, board = fields.get("member"), fields.get("board")
         if not self.shared and kind.startswith("board."):
             fields = {"owner": self.workspace, "workspace": self.workspace} | fields
-        member = fields.get("member")
-        last = self.last.get((member, None if member else fields.get("board")))
+        at, between = self._when(matter(kind, member, board))
+        if between is not None:
+            fields["data"] = {**fields.get("data", {}), OBSERVED: between.written()}
+        last = self._last.get((member, None if member else board, at))
         seq = None if last is None and later == 1 else (last or 0) + later
-        return Event(kind=kind, at=self.at, source_id=self.source_id, ordinal=self.count, seq=seq, **fields)
+        return Event(kind=kind, at=at, source_id=self.source_id, ordinal=self.count, seq=seq, **fields)
 
-
-def _last(facts: Iterable[Fact], at: datetime) -> dict[tuple[str | None, str | None], int]:
-    """The highest sequence of the facts of each person, and of each board itself, at an instant."""
-    last: dict[tuple[str | None, str | None], int] = {}
-    for fact in facts:
-        if fact.at == at:
-            key = (fact.member, None if fact.member else fact.board)
-            last[key] = max(last.get(key, 0), fact.seq or 0)
-    return last
+    def _when(self, about: Matter | None) -> tuple[datetime, Interval | None]:
+        """The instant an event is billed from, and the interval in which it was observed."""
+        if self.observation is None or about is None:
+            return self.at, None
+        since = self.observation.since
+        between = Interval(min(max(since, self._known.get(about, since)), self.at), self.at)
+        return (between.start if self.observation.at_start else between.end), between
 
 
 def import_roster(
@@ -53,44 +76,82 @@ def import_roster(
     at: datetime | None,
     members: Sequence[Mapping[str, Any]],
     boards: Sequence[Mapping[str, Any]] | None,
+    *,
+    contract: bool = False,
 ) -> int:
     """File the facts that make the workspace's roster at `at` (UTC; None: its now) the full list; answers how many.
 
-    The same list again makes none. `boards` None: nothing is said of boards nobody listed is on. Raises InvalidError
-    when `at` lies ahead of the workspace's now, NotFoundError.
+    The same list again makes none. `boards` None: nothing is said of boards nobody listed is on. `contract`: the list
+    says who belongs to the workspace and nothing of boards at all. Raises InvalidError when `at` lies ahead of the
+    workspace's now, NotFoundError.
     """
     workspace = workspaces.locked(connection, workspace_id)
     instant = at or workspace["now"]
     if instant > workspace["now"]:
         raise InvalidError(f"at lies ahead of the workspace's now ({workspace['now'].isoformat()})")
-    room = rooms.load(workspace["tool"])
-    people = [_person(member) for member in members]
-    named = dict.fromkeys([*(b["id"] for b in boards or ()), *(board for person in people for board in person.boards)])
-    facts = _known(connection, workspace, instant, list(named))
-    replay = Replay(workspace["external_id"], facts)
-    ours = {board for board, owner in replay.owner.items() if owner == replay.workspace}
-    roles = many(connection, "SELECT member, role FROM member WHERE workspace_id = %s", (workspace_id,))
-    shared = room.SHARED_BOARDS
-    difference = _Difference(instant, workspace["external_id"], new_id("ro"), shared, _last(facts, instant))
-    # A board that is not ours any more keeps its people: who is on it is then not for this list to say.
-    stay = named.keys() | (ours if boards is None else set())
-    events = [
-        *_boards(difference, replay, ours, named, boards),
-        *_people(difference, replay, people, {row["member"]: row["role"] for row in roles}, stay),
-        *_gone(difference, replay, {person.id for person in people}, stay),
-    ]
-    source = intake.Source(workspace["account_id"], workspace["tool"], room.SHARED_BOARDS)
-    intake.file(connection, source, [intake.Heard(event, workspace["now"], source="roster") for event in events])
+    listed = None if boards is None else {board["id"]: bool(board.get("closed")) for board in boards}
+    snapshot = Snapshot(tuple(_person(member) for member in members), listed)
+    facts = known(connection, workspace, instant, snapshot)
+    events = [e for e in difference(workspace, instant, snapshot, facts) if not (contract and e.board is not None)]
+    file(connection, workspace, events)
     return len(events)
 
 
-def _known(connection: Conn, workspace: Row, until: datetime, boards: Sequence[str]) -> list[Fact]:
-    """What is known of the workspace, and of `boards` that become its own by the list, whoever owned them before."""
-    known = many(connection, "SELECT * FROM fact WHERE workspace_id = %s AND at <= %s", (workspace["id"], until))
+def known(connection: Conn, workspace: Row, until: datetime, snapshot: Snapshot) -> list[Fact]:
+    """What counts of all that is known of the workspace up to `until` (UTC), and of the boards that become its own by
+    the list, whoever owned them before."""
+    mine = many(connection, "SELECT * FROM fact WHERE workspace_id = %s AND at <= %s", (workspace["id"], until))
     query = "SELECT * FROM board_fact WHERE account_id = %s AND tool = %s AND board = ANY(%s) AND at <= %s"
-    values = (workspace["account_id"], workspace["tool"], list(boards), until)
-    facts = {row["id"]: row for row in [*many(connection, query, values), *known]}
-    return [rows.fact(row) for row in facts.values()]
+    values = (workspace["account_id"], workspace["tool"], _named(snapshot), until)
+    facts = {row["id"]: row for row in [*many(connection, query, values), *mine]}
+    return standing_in(rows.fact(row) for row in facts.values())
+
+
+def difference(
+    workspace: Row,
+    at: datetime,
+    snapshot: Snapshot,
+    facts: Sequence[Fact],
+    observation: Observation | None = None,
+) -> list[Event]:
+    """The events that lead from `facts`, all known up to `at` (UTC), to the list; nothing is written."""
+    replay = Replay(workspace["external_id"], facts)
+    ours = {board for board, owner in replay.owner.items() if owner == replay.workspace}
+    shared = rooms.load(workspace["tool"]).SHARED_BOARDS
+    told = _Difference(at, workspace["external_id"], new_id("ro"), shared, facts, observation)
+    named = _named(snapshot)
+    # A board that is not ours any more keeps its people: who is on it is then not for this list to say.
+    stay = {*named, *(ours if snapshot.boards is None else ())}
+    return [
+        *_boards(told, replay, ours, named, snapshot.boards),
+        *_people(told, replay, snapshot, _roles(facts), stay),
+        *_gone(told, replay, snapshot, stay),
+    ]
+
+
+def file(connection: Conn, workspace: Row, events: Iterable[Event], source: str | None = "roster") -> intake.Filed:
+    """File events of a workspace as heard at its now. `source` None: the tool's own, as if a webhook had told them."""
+    shared = rooms.load(workspace["tool"]).SHARED_BOARDS
+    whose = intake.Source(workspace["account_id"], workspace["tool"], shared)
+    return intake.file(connection, whose, [intake.Heard(event, workspace["now"], source=source) for event in events])
+
+
+def _roles(facts: Iterable[Fact]) -> dict[str, str]:
+    """The role in the workspace that was last told of each person, up to the last time they left."""
+    roles: dict[str, str] = {}
+    for fact in sorted(facts, key=order):
+        role = fact.data.get("role")
+        if fact.member and fact.kind in ("member.joined", "member.role_changed") and isinstance(role, str):
+            roles[fact.member] = role
+        elif fact.member and fact.kind == "member.left":
+            roles.pop(fact.member, None)
+    return roles
+
+
+def _named(snapshot: Snapshot) -> list[str]:
+    """Every board the list names, once."""
+    on = (board for person in snapshot.people for board in person.boards)
+    return list(dict.fromkeys([*(snapshot.boards or ()), *on]))
 
 
 def _person(member: Mapping[str, Any]) -> Person:
@@ -105,66 +166,60 @@ def _person(member: Mapping[str, Any]) -> Person:
 
 
 def _boards(
-    difference: _Difference,
-    replay: Replay,
-    ours: set[str],
-    named: Mapping[str, None],
-    boards: Sequence[Mapping[str, Any]] | None,
+    told: _Difference, replay: Replay, ours: set[str], named: Sequence[str], boards: Mapping[str, bool] | None
 ) -> Iterator[Event]:
-    listed = {board["id"]: bool(board.get("closed")) for board in boards or ()}
+    listed = boards or {}
     for board in named:
         if board not in ours:
-            yield difference.event("board.attached", board=board, workspace=replay.workspace)
+            yield told.event("board.attached", board=board, workspace=replay.workspace)
         if board in listed and listed[board] != (board in replay.closed):
-            yield difference.event("board.closed" if listed[board] else "board.reopened", board=board)
+            yield told.event("board.closed" if listed[board] else "board.reopened", board=board)
     if boards is not None:
-        for board in sorted(ours - named.keys()):
-            yield difference.event("board.detached", board=board, workspace=replay.workspace)
+        for board in sorted(ours.difference(named)):
+            yield told.event("board.detached", board=board, workspace=replay.workspace)
 
 
 def _people(
-    difference: _Difference,
-    replay: Replay,
-    people: Sequence[Person],
-    roles: Mapping[str, str | None],
-    stay: set[str],
+    told: _Difference, replay: Replay, snapshot: Snapshot, roles: Mapping[str, str], stay: set[str]
 ) -> Iterator[Event]:
-    for person in people:
-        yield from _membership(difference, replay, person, roles.get(person.id))
+    for person in snapshot.people:
+        if snapshot.complete:
+            yield from _membership(told, replay, person, roles.get(person.id))
         on = replay.people[person.id].on
         for board in sorted(set(person.boards) - on):
-            yield difference.event("board.member_added", board=board, member=person.id, name=person.name)
+            yield told.event("board.member_added", board=board, member=person.id, name=person.name)
         for board in sorted(on & stay - set(person.boards)):
-            yield difference.event("board.member_removed", board=board, member=person.id)
+            yield told.event("board.member_removed", board=board, member=person.id)
 
 
-def _membership(difference: _Difference, replay: Replay, person: Person, role: str | None) -> Iterator[Event]:
+def _membership(told: _Difference, replay: Replay, person: Person, role: str | None) -> Iterator[Event]:
     known = replay.people[person.id]
     who: dict[str, Any] = {"workspace": replay.workspace, "member": person.id, "name": person.name}
     wanted = "member" if person.member and person.state != "pending" else "none"
     wanted = "pending" if person.state == "pending" else wanted
     if wanted == "member" and known.membership != "member":
         data = {"role": person.role} if person.role else {}
-        yield difference.event("member.joined", data=data, **who)
+        yield told.event("member.joined", data=data, **who)
     elif wanted != known.membership:
         if known.membership != "none":
-            yield difference.event("member.left", **who)
+            yield told.event("member.left", **who)
         if wanted == "pending":
             # The tool says that this person has no account yet: free in every capacity (TR-18, A-06).
             after = 1 if known.membership == "none" else 2
-            yield difference.event("member.invited", after, data={"unconfirmed": True}, **who)
+            yield told.event("member.invited", after, data={"unconfirmed": True}, **who)
     if wanted == known.membership == "member" and person.role and person.role != role:
-        yield difference.event("member.role_changed", data={"role": person.role}, **who)
+        yield told.event("member.role_changed", data={"role": person.role}, **who)
     if person.state == "deactivated" and not known.deactivated:
-        yield difference.event("member.deactivated", **who)
+        yield told.event("member.deactivated", **who)
     elif person.state == "joined" and known.deactivated:
-        yield difference.event("member.reactivated", **who)
+        yield told.event("member.reactivated", **who)
 
 
-def _gone(difference: _Difference, replay: Replay, listed: set[str], stay: set[str]) -> Iterator[Event]:
+def _gone(told: _Difference, replay: Replay, snapshot: Snapshot, stay: set[str]) -> Iterator[Event]:
     """People the full list no longer has."""
+    listed = {person.id for person in snapshot.people}
     for name in sorted(replay.people.keys() - listed):
-        if replay.people[name].membership != "none":
-            yield difference.event("member.left", workspace=replay.workspace, member=name)
+        if snapshot.complete and replay.people[name].membership != "none":
+            yield told.event("member.left", workspace=replay.workspace, member=name)
         for board in sorted(replay.people[name].on & stay):
-            yield difference.event("board.member_removed", board=board, member=name)
+            yield told.event("board.member_removed", board=board, member=name)

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, cast
 
+from billing.core.classification import Policy
 from billing.core.errors import NotFoundError
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
-_NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 _HERE = Path(__file__).parent
 
 
@@ -55,15 +55,27 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One request of a snapshot: GET `url` with `params`, answered with JSON.
+class Api:
+    """Where a tool is asked for its full lists.
 
-    `auth` says where the credential goes: `query` (as query parameters) or `header:` and the header's name.
+    `url` is the base of every ask ("": each customer has another one, so the connection must name it). `credential`
+    says where each part of a credential goes: its name to `query:NAME` or `header:NAME`; every part listed must be
+    given. `rate` is how many requests the tool allows in how many seconds. `announced` are the kinds of facts that the
+    tool's webhooks can tell of; any other can only be seen in a list.
     """
 
     url: str
-    params: Mapping[str, str] = field(default_factory=lambda: _NO_PARAMS)
-    auth: str = "query"
+    credential: Mapping[str, str]
+    rate: tuple[int, float]
+    announced: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of a pull: GET `path` under the API's base with `params`, answered with JSON."""
+
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,42 @@ class Person:
     role: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a pull is for: the tool's own id of the workspace, and the instant from which events are asked for again.
+
+    `since` None: no events.
+    """
+
+    workspace: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The end of a pull: how things stand, and the events of the time since, with their own times and ids.
+
+    `boards` maps each board of the workspace to whether it is closed; None: the answers do not list boards.
+    `complete` False: the answers do not say who belongs to the workspace itself, only who is on the boards named.
+    """
+
+    people: tuple[Person, ...] = ()
+    boards: Mapping[str, bool] | None = None
+    events: tuple[Event, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The end of a pull that cannot go on: half a roster would look like people who left."""
+
+    reason: str
+
+
+#: A step of a pull: more to ask (every ask not answered yet), or one of the two ends.
+Step = tuple[Ask, ...] | Snapshot | Refusal
+
+
 class Room(Protocol):
     """The names a room's package must have. None of the functions may raise, whatever the bytes are."""
 
@@ -85,6 +133,12 @@ class Room(Protocol):
     SIGNED: bool
     #: True: a board's id is unique in the whole tool and a board can move between workspaces.
     SHARED_BOARDS: bool
+    #: Who takes a seat before a plan says so; a plan's own policy holds from its first period on.
+    SEATS: Policy
+    #: The time zone whose civil days the tool's dates are, unless a workspace names its own (XX-14).
+    ZONE: str
+    #: Where to ask for full lists; None: the tool has no endpoint, and a customer imports a roster.
+    API: Api | None
 
     def greet(self, method: str, headers: Mapping[str, str], body: bytes) -> bool:
         """True when this request is the tool's handshake: answered 200 before any signature check, kept nowhere."""
@@ -104,8 +158,8 @@ class Room(Protocol):
     def read(self, headers: Mapping[str, str], body: bytes) -> Reading:
         """The facts in a delivery."""
 
-    def snapshot_asks(self, workspace: str) -> tuple[Ask, ...]:
-        """What to ask the tool for the full roster of a workspace (empty: the tool has no endpoint)."""
+    def pull(self, scope: Scope, answers: Mapping[Ask, object]) -> Step:
+        """The next step towards a snapshot, from all answers so far (JSON as read). Asked again until it ends."""
 
 
 def names() -> list[str]:

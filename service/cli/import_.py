@@ -32,12 +32,14 @@ def command(workspace_id: str, file: Path, at: datetime | None, dry_run: bool) -
 
     FILE is JSON as `POST /v1/workspaces/{id}/roster` takes it, or a .csv with the columns id, name, member
     (true or false), boards (separated by `;`), state (joined, pending, deactivated) and role, of which only id
-    must be there. One bad row refuses the whole file.
+    must be there. Or a contract's list of users as Chatwork names its fields, with the columns account_id, name,
+    role (administrator, ...) and state: it says nothing of rooms. One bad row refuses the whole file.
     """
     roster = roster_file.read(file)
     with opened.database() as (settings, database):
         with database.transaction() as connection:
-            made = import_roster(connection, workspace_id, at or roster["at"], roster["members"], roster["boards"])
+            told = (at or roster["at"], roster["members"], roster["boards"])
+            made = import_roster(connection, workspace_id, *told, contract=roster["contract"])
             if dry_run:
                 connection.rollback()
         if made and not dry_run:

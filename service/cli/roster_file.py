@@ -3,16 +3,22 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError
 
 from billing.core.errors import SekisuError
-from service.api.commands import Roster
+from service.api.roster import Roster
 
 COLUMNS = ("id", "name", "member", "boards", "state", "role")
+#: Of a contract's list of users as Chatwork names its fields; who is in which room it does not say.
+CONTRACT_COLUMNS = ("account_id", "name", "role", "state")
+#: Fields of such a list that no seat depends on.
+PASSED_OVER = frozenset(
+    {"chatwork_id", "organization_id", "organization_name", "department", "title", "mail", "email", "avatar_image_url"}
+)
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -27,7 +33,8 @@ class RosterError(SekisuError):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """`at` (None: not said), `members` and `boards` (None: not said) of a file. Raises RosterError, OSError."""
+    """`at` (None: not said), `members` and `boards` (None: not said) of a file, and whether it is a `contract`'s list
+    of users, which says nothing of boards. Raises RosterError, OSError."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as fault:
@@ -36,7 +43,7 @@ def read(path: Path) -> dict[str, Any]:
         raise RosterError([f"{path.name} holds a NUL character"])
     if path.suffix.lower() == ".csv":
         return _csv(text)
-    return _json(text, path.name)
+    return {**_json(text, path.name), "contract": False}
 
 
 def _json(text: str, name: str) -> dict[str, Any]:
@@ -51,12 +58,13 @@ def _json(text: str, name: str) -> dict[str, Any]:
 
 def _csv(text: str) -> dict[str, Any]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
+    contract = False
     members: list[dict[str, Any]] = []
     lines: dict[int, int] = {}
     first: dict[str, int] = {}
     faults: list[str] = []
     try:
-        _check_columns(reader.fieldnames or ())
+        contract = _is_contract(reader.fieldnames or ())
         for row in reader:
             lines[len(members)] = reader.line_num
             try:
@@ -69,19 +77,25 @@ def _csv(text: str) -> dict[str, Any]:
             members.append(member)
     except csv.Error as fault:
         raise RosterError([f"line {reader.line_num}: {fault}"]) from fault
-    return _loaded({"members": members}, lines, faults)
+    return {**_loaded({"members": members}, lines, faults), "contract": contract}
 
 
-def _check_columns(names: Any) -> None:
-    unknown = [name for name in names if name not in COLUMNS]
-    if "id" not in names or unknown or len(set(names)) != len(names):
-        raise RosterError([f"line 1: the columns must be id and any of {', '.join(COLUMNS[1:])}, each once"])
+def _is_contract(names: Sequence[str]) -> bool:
+    """Whether this is a contract's list of users. Raises RosterError when the columns fit neither kind of list."""
+    contract = "account_id" in names
+    allowed = {*CONTRACT_COLUMNS, *PASSED_OVER} if contract else {*COLUMNS}
+    if not {"id", "account_id"} & {*names} or not allowed.issuperset(names) or len(set(names)) != len(names):
+        ways = f"id and any of {', '.join(COLUMNS[1:])}; or account_id and any of {', '.join(CONTRACT_COLUMNS[1:])}"
+        raise RosterError([f"line 1: the columns must be {ways}, each once"])
+    return contract
 
 
 def _member(row: Mapping[Any, Any]) -> dict[str, Any]:
     if None in row or None in row.values():
         raise ValueError("it has not as many values as there are columns")
-    said = {name: value.strip() for name, value in row.items() if value.strip()}
+    said = {name: value.strip() for name, value in row.items() if value.strip() and name not in PASSED_OVER}
+    if "account_id" in said:
+        said["id"] = said.pop("account_id")
     if "member" in said:
         if said["member"].lower() not in _FLAGS:
             raise ValueError(f"member must be true or false, not {said['member']!r}")

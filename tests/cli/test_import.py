@@ -52,6 +52,35 @@ def test_a_table_becomes_facts_and_the_same_table_again_none(place: tuple[World,
     assert people(place)["ben"] == (False, "TR-06", None)
 
 
+CONTRACT = """\
+account_id,name,role,department,mail
+501,森 葵,administrator,総務,aoi@kobo.example
+502,林 蓮,,営業,
+"""
+
+
+def test_cw_08_a_contracts_list_tells_its_users_and_their_roles_and_nothing_of_rooms(
+    database_url: str, tmp_path: Path
+) -> None:
+    world = World(database_url, at("2025-01-15"), tool="chatwork")
+    place = (world, world.workspace("kobo"))
+    rooms = "id,member,boards\n502,false,r1\n900,false,r1\n"
+    assert imported(place, tmp_path, rooms).exit_code == 0
+    assert imported(place, tmp_path, CONTRACT).stdout == "2 facts\n"
+    assert {who: role for who, (_, _, role) in people(place).items()} == {
+        "501": "administrator",
+        "502": None,
+        "900": None,
+    }
+    assert len(world.rows("SELECT * FROM seat WHERE present")) == 2
+    assert imported(place, tmp_path, CONTRACT).stdout == "0 facts\n"
+    assert imported(place, tmp_path, CONTRACT.partition("502")[0]).stdout == "1 facts\n"
+    assert world.rows("SELECT kind, member FROM fact ORDER BY seq DESC LIMIT 1") == [
+        {"kind": "member.left", "member": "502"}
+    ]
+    world.database.close()
+
+
 def test_json_is_taken_as_the_api_takes_it(place: tuple[World, str], tmp_path: Path) -> None:
     roster = {"at": "2025-01-14T00:00:00.000Z", "members": [{"id": "ada"}], "boards": [{"id": "b1", "closed": True}]}
     result = imported(place, tmp_path, json.dumps(roster), name="roster.json")
@@ -79,6 +108,10 @@ def test_at_says_when_it_was_so_and_never_ahead_of_now(place: tuple[World, str],
         ("name\nAda\n", ["line 1: the columns must be id"]),
         ("id,member\nada,true\nben,perhaps\n,true\n", ["line 3: member must be", "line 4: id: Missing data"]),
         ("id,state\nada,joined\nben,gone\nada,joined\n", ["line 4: ada is listed twice", "line 3: state: Must be"]),
+        ("account_id,boards\n501,r1\n", ["line 1: the columns must be id"]),
+        ("account_id,id\n501,501\n", ["line 1: the columns must be id"]),
+        ("account_id,state\n501,joined\n502,gone\n501,joined\n", ["line 4: 501 is listed twice", "line 3: state: M"]),
+        ("account_id,name\n501,Aoi\n,Ren\n", ["line 3: id: Missing data"]),
         ("id,name\nada,Ada,Lovelace\n", ["line 2: it has not as many values"]),
         ('id,name\nada,"A\nda"\nben\n', ["line 4: it has not as many values"]),
         ("id\n" + "x" * 201 + "\n", ["line 2: id: Length must be between 1 and 200"]),

@@ -4,26 +4,29 @@ A board never moves between workspaces here, and each of its events names the wo
 for a roster: a customer imports one.
 """
 
-from billing.tools.room import Ask
+from billing.core.classification import ORDINARY, Policy
 from billing.tools.standard.door import delivery_id, fingerprint, greet, sign, verify
 from billing.tools.standard.events import read
+from billing.tools.standard.snapshot import API, pull
 
 SIGNED: bool = True
 SHARED_BOARDS: bool = False
+#: Who takes a seat before a plan says so.
+SEATS: Policy = ORDINARY
+#: Whose civil days its dates are (XX-14).
+ZONE: str = "UTC"
 
 __all__ = [
+    "API",
+    "SEATS",
     "SHARED_BOARDS",
     "SIGNED",
+    "ZONE",
     "delivery_id",
     "fingerprint",
     "greet",
+    "pull",
     "read",
     "sign",
-    "snapshot_asks",
     "verify",
 ]
-
-
-def snapshot_asks(workspace: str) -> tuple[Ask, ...]:
-    """Nothing to ask."""
-    return ()

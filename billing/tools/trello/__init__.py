@@ -7,23 +7,29 @@ invitation by e-mail names the inviter only. A board is closed by `updateBoard`;
 Answering 410 deletes the webhook. The shapes of `deactivated*` and `reactivated*` are inferred: nobody published one.
 """
 
+from billing.core.classification import ORDINARY, Policy
 from billing.tools.trello.actions import read
 from billing.tools.trello.door import delivery_id, fingerprint, greet, sign, verify
-from billing.tools.trello.snapshot import board_asks, read_snapshot, snapshot_asks
+from billing.tools.trello.snapshot import API, pull
 
 SIGNED: bool = True
 SHARED_BOARDS: bool = True
+#: Who takes a seat before a plan says so.
+SEATS: Policy = ORDINARY
+#: Whose civil days its dates are (XX-14).
+ZONE: str = "UTC"
 
 __all__ = [
+    "API",
+    "SEATS",
     "SHARED_BOARDS",
     "SIGNED",
-    "board_asks",
+    "ZONE",
     "delivery_id",
     "fingerprint",
     "greet",
+    "pull",
     "read",
-    "read_snapshot",
     "sign",
-    "snapshot_asks",
     "verify",
 ]

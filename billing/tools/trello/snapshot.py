@@ -1,9 +1,11 @@
-"""The full roster of a workspace: what to ask Trello, and how to read its answers.
+"""The full roster of a workspace and what joined it since: what to ask Trello, and how to read its answers.
 
-A removal that a webhook lost cannot be read from Trello's actions, so only memberships tell who is still there.
+A removal that a webhook lost cannot be read from Trello's actions (they are sent to webhooks only), so memberships
+tell who is still there. Additions and moves of boards can: an action read again has the id its webhook had.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -11,11 +13,25 @@ from urllib.parse import quote
 
 from marshmallow import fields
 
+from billing.core.calendar import written
+from billing.core.facts import BOARD_KINDS, BOARD_MEMBER_KINDS, MEMBER_KINDS
 from billing.tools.parsing import Ident, MalformedError, Name, Shape, check
-from billing.tools.room import Ask, Person
+from billing.tools.room import Api, Ask, Event, Person, Refusal, Scope, Snapshot, Step
+from billing.tools.trello.actions import read
 
-_API = "https://api.trello.com/1"
-_ALL = MappingProxyType({"filter": "all", "member": "true"})
+#: 100 requests in 10 s per token, the narrower of Trello's two limits. An invitation's webhook names nobody.
+API: Api | None = Api(
+    "https://api.trello.com/1",
+    MappingProxyType({"key": "query:key", "token": "query:token"}),
+    (100, 10.0),
+    BOARD_KINDS | BOARD_MEMBER_KINDS | MEMBER_KINDS - {"member.invited"},
+)
+#: Actions of one answer; a full page means that there may be more before it.
+PAGE = 1000
+_ALL = (("filter", "all"), ("member", "true"))
+_MOVES = ("addToOrganizationBoard", "removeFromOrganizationBoard", "updateBoardOrg")
+_OF_WORKSPACE = ",".join(("addMemberToOrganization", *_MOVES))
+_OF_BOARD = ",".join(("addMemberToBoard", "updateBoard", "createBoard", "copyBoard", *_MOVES))
 
 
 class _Member(Shape):
@@ -33,9 +49,15 @@ class _Membership(Shape):
 
 class _Board(Shape):
     id = Ident(required=True)
+    closed = fields.Boolean(allow_none=True, truthy={True}, falsy={False})
 
 
-_MEMBERSHIP, _BOARD = _Membership(), _Board()
+class _Action(Shape):
+    id = Ident(required=True)
+    type = Ident(required=True)
+
+
+_MEMBERSHIP, _BOARD, _ACTION = _Membership(), _Board(), _Action()
 
 
 @dataclass(slots=True)
@@ -47,34 +69,89 @@ class _Draft:
     role: str | None = None
 
 
-def snapshot_asks(workspace: str) -> tuple[Ask, ...]:
-    """The workspace's memberships, then its boards; `board_asks` turns the second answer into the rest."""
-    place = f"{_API}/organizations/{quote(workspace, safe='', errors='replace')}"
-    return (
-        Ask(f"{place}/memberships", _ALL),
-        Ask(f"{place}/boards", MappingProxyType({"filter": "all", "fields": "id,name,closed"})),
+def pull(scope: Scope, answers: Mapping[Ask, object]) -> Step:
+    """The workspace's memberships and boards, each board's memberships, and the actions since, page by page."""
+    try:
+        return _pull(scope, answers)
+    except MalformedError as error:
+        return Refusal(str(error))
+
+
+def _pull(scope: Scope, answers: Mapping[Ask, object]) -> Step:
+    place = f"/organizations/{_quoted(scope.workspace)}"
+    members = Ask(f"{place}/memberships", _ALL)
+    boards = Ask(f"{place}/boards", (("filter", "all"), ("fields", "id,name,closed")))
+    pages = _pages(scope, f"{place}/actions", _OF_WORKSPACE, answers)
+    if boards not in answers:
+        return tuple(ask for ask in (members, boards, *pages) if ask not in answers)
+    closed = {row["id"]: bool(row.get("closed")) for row in _checked(answers[boards], _BOARD, "boards")}
+    people = {board: Ask(f"/boards/{_quoted(board)}/memberships", _ALL) for board in closed}
+    of_boards = {board: _pages(scope, f"/boards/{_quoted(board)}/actions", _OF_BOARD, answers) for board in closed}
+    wanted = (members, *pages, *people.values(), *(ask for some in of_boards.values() for ask in some))
+    if open_asks := tuple(ask for ask in wanted if ask not in answers):
+        return open_asks
+    events = [*_events({"id": scope.workspace, "displayName": ""}, [answers[ask] for ask in pages])]
+    for board, asks in of_boards.items():
+        events += _events({"id": board, "idOrganization": scope.workspace}, [answers[ask] for ask in asks])
+    return Snapshot(
+        _people(answers[members], {board: answers[ask] for board, ask in people.items()}), closed, _once(events)
     )
 
 
-def board_asks(boards: object) -> dict[str, Ask]:
-    """For each board of the second answer, the question for its memberships. Raises MalformedError."""
-    ids = [str(check(_BOARD, row, "boards")["id"]) for row in _rows(boards, "boards")]
-    return {board: Ask(f"{_API}/boards/{quote(board, safe='')}/memberships", _ALL) for board in ids}
+def _pages(scope: Scope, path: str, words: str, answers: Mapping[Ask, object]) -> tuple[Ask, ...]:
+    """The pages of a list of actions, newest first, up to the first that is not answered or not full."""
+    if scope.since is None:
+        return ()
+    given = (("filter", words), ("limit", str(PAGE)), ("since", written(scope.since)))
+    asks = [Ask(path, given)]
+    while asks[-1] in answers:
+        rows = _checked(answers[asks[-1]], _ACTION, path)
+        if len(rows) < PAGE:
+            break
+        following = Ask(path, (*given, ("before", rows[-1]["id"])))
+        if following in asks:
+            raise MalformedError(f"{path}: the same page comes again")
+        asks.append(following)
+    return tuple(asks)
 
 
-def read_snapshot(members: object, boards: Mapping[str, object]) -> tuple[Person, ...]:
-    """The people of a workspace by id, from the answers for the workspace and for each board (board id to answer).
+def _events(model: Mapping[str, object], pages: Sequence[object]) -> Iterator[Event]:
+    """The events of actions as the room reads a delivery of them, so that both are one fact. One that cannot be read
+    is left out: what it told is in the lists all the same.
 
-    Unconfirmed people (invited by e-mail, no account yet) are pending. Raises MalformedError when an answer is not
-    what Trello documents: half a roster would look like people who left.
+    The present owner of a board is shown only from its last move on: before it, the board may have been another's.
     """
+    shown: Mapping[str, object] | None = model
+    for page in pages:
+        for row in _rows(page, "actions"):
+            reading = read({}, _body(row, shown))
+            yield from reading.events
+            if reading.action in _MOVES and "idOrganization" in model:
+                shown = None
+
+
+def _body(action: object, model: Mapping[str, object] | None) -> bytes:
+    return json.dumps({"action": action} | ({"model": model} if model else {})).encode()
+
+
+def _once(events: Sequence[Event]) -> tuple[Event, ...]:
+    """Each event once: a move is listed by the board and by the workspace."""
+    return tuple({(event.source_id, event.ordinal): event for event in events}.values())
+
+
+def _people(members: object, boards: Mapping[str, object]) -> tuple[Person, ...]:
+    """The people by id. Unconfirmed ones (invited by e-mail, no account yet) are pending."""
     drafts: dict[str, _Draft] = {}
-    for row in _rows(members, "memberships"):
+    for row in _checked(members, _MEMBERSHIP, "memberships"):
         _note(drafts, row).member = True
     for board, answer in boards.items():
-        for row in _rows(answer, f"boards.{board}"):
+        for row in _checked(answer, _MEMBERSHIP, f"boards.{board}"):
             _note(drafts, row).boards.append(board)
     return tuple(_person(person, draft) for person, draft in sorted(drafts.items()))
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
 
 
 def _rows(answer: object, where: str) -> list[Any]:
@@ -83,8 +160,11 @@ def _rows(answer: object, where: str) -> list[Any]:
     return answer
 
 
-def _note(drafts: dict[str, _Draft], row: object) -> _Draft:
-    entry = check(_MEMBERSHIP, row, "membership")
+def _checked(answer: object, shape: Shape, where: str) -> list[dict[str, Any]]:
+    return [check(shape, row, where) for row in _rows(answer, where)]
+
+
+def _note(drafts: dict[str, _Draft], entry: Mapping[str, Any]) -> _Draft:
     draft = drafts.setdefault(entry["person"], _Draft())
     draft.name = draft.name or (entry.get("member") or {}).get("name")
     # The workspace's rows come first, so its role stands before any board's.
