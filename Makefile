@@ -14,12 +14,13 @@ run: $(STAMP) ## Start everything, play the demo, stay up at the address it prin
 test: $(STAMP) ## Run every test, or those of ARGS (make test ARGS=tests/engines)
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## Format, lint, types, the rules of the house, openapi.yaml against the code
+check: $(STAMP) ## Format, lint, types, the rules of the house, openapi.yaml and docs/rules.md against the code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -o addopts='-q --strict-markers' tests/house
 	@$(BIN)/sekisu openapi --check
+	@$(BIN)/python -m tests.rules --check
 
 openapi: $(STAMP) ## Write openapi.yaml from the code
 	@$(BIN)/sekisu openapi
