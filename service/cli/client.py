@@ -12,9 +12,16 @@ _SECONDS = 30.0
 
 
 class AnswerError(SekisuError):
-    """The service did not answer, or answered something else than success; the message says what was asked."""
+    """The service did not answer, or answered something else than success; the message says what was asked.
+
+    `rule` is the rule of the rulebook by which it refused, "" when none did; `detail` its own words.
+    """
 
     code = "answer"
+
+    def __init__(self, message: str, rule: str = "", detail: str = "") -> None:
+        super().__init__(message)
+        self.rule, self.detail = rule, detail
 
 
 class Client:
@@ -35,6 +42,13 @@ class Client:
         """The JSON answer to a JSON body. Raises AnswerError."""
         return self._json("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
+    def file(self, path: str) -> bytes:
+        """The bytes of what is there. Raises AnswerError."""
+        status, content = self._exchange("GET", path, b"", self._headers)
+        if status != 200:
+            raise AnswerError(f"GET {self._base_url}{path} answered {status}: {content[:200]!r}")
+        return content
+
     def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> int:
         """POST raw bytes; answers the status. Raises AnswerError when nobody answers."""
         return self._exchange("POST", path, body, headers)[0]
@@ -46,8 +60,10 @@ class Client:
         except ValueError:
             told = None
         if not 200 <= status < 300 or told is None:
-            detail = told.get("detail") if isinstance(told, dict) else None
-            raise AnswerError(f"{method} {self._base_url}{path} answered {status}: {detail or content[:200]!r}")
+            problem = told if isinstance(told, dict) else {}
+            rule, detail = str(problem.get("rule") or ""), str(problem.get("detail") or "")
+            said = f"{method} {self._base_url}{path} answered {status}: {detail or content[:200]!r}"
+            raise AnswerError(said, rule, detail)
         return told
 
     def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:

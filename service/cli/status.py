@@ -50,6 +50,8 @@ def _table(standing: Standing) -> None:
             f"{standing.facts['unsettled']} unsettled" + (f", heard {_age(standing.now, oldest)}" if oldest else ""),
         ),
         ("charges", _counts(standing.charges)),
+        ("refunds", _counts(standing.refunds)),
+        ("mails", _counts(standing.mails)),
         ("callbacks", _counts(standing.callbacks)),
         ("alarms", _counts(standing.alarms) or "none"),
         ("unexplained", standing.unexplained),

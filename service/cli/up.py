@@ -25,7 +25,7 @@ def command(demo: str | None, log_file: Path | None) -> None:
         if not stack.supervisor.stopping:
             _announce(stack, log_file)
             if demo:
-                main.module("demo").perform(stack, stays=True)
+                main.module("demo").perform(stack, demo, stays=True)
             click.echo(f"sekisu: open {stack.base_url}/docs; Ctrl-C stops everything")
         stack.supervisor.run()
         click.echo("sekisu: stopping")
