@@ -64,11 +64,15 @@ class Settings:
     sandbox_port: int = 8081
     max_body_bytes: int = 1_048_576
     smtp_url: str = field(default="", repr=False)
+    mail_from: str = ""
     collect: str = "live"
     log_format: str = "text"
     web_processes: int = 2
     worker_processes: int = 2
     worker_threads: int = 8
+    reconcile_hours: int = 24
+    api_addresses: str = "public"
+    plans_dir: Path | None = None
 
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> "Settings":
@@ -90,6 +94,11 @@ class Settings:
             payment_url=settings.payment_url or found.get("payment_url", ""),
         )
 
+    @property
+    def plans(self) -> Path:
+        """The directory of the operator's own plan files; it need not be there."""
+        return self.plans_dir or self.data_dir / "plans"
+
     @cached_property
     def vault(self) -> MultiFernet:
         """Encrypts stored secrets with the first key, decrypts with any."""
@@ -106,7 +115,7 @@ class Settings:
         """The `SEKISU_*` variables that make `load` give these settings again; `up` hands them to its children."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values["secret_key"] = ",".join(values.pop("secret_keys"))
-        return {f"SEKISU_{name.upper()}": str(value) for name, value in values.items() if value != ""}
+        return {f"SEKISU_{name.upper()}": str(value) for name, value in values.items() if value not in ("", None)}
 
 
 def names() -> list[str]:
@@ -172,6 +181,10 @@ class _Reader:
             self.faults.append("SEKISU_PAYMENT_SECRET must be whsec_ followed by the base64 of 24 to 64 bytes")
         return text
 
+    def folder(self, name: str) -> Path | None:
+        text = self.text(name)
+        return Path(text).expanduser().absolute() if text else None
+
     def data_dir(self) -> Path:
         text = self.text("DATA_DIR")
         if text:
@@ -199,11 +212,15 @@ def _read(reader: _Reader) -> Settings:
         sandbox_port=reader.whole("SANDBOX_PORT", min(port + 1, 65_535), 1, 65_535),
         max_body_bytes=reader.whole("MAX_BODY_BYTES", 1_048_576, 1_024, 1_073_741_824),
         smtp_url=reader.url("SMTP_URL", ("smtp", "smtps")),
+        mail_from=reader.text("MAIL_FROM"),
         collect=reader.choice("COLLECT", ("live", "shadow", "paused")),
         log_format=reader.choice("LOG_FORMAT", ("text", "json")),
         web_processes=reader.whole("WEB_PROCESSES", 2, 1, 64),
         worker_processes=reader.whole("WORKER_PROCESSES", 2, 1, 64),
         worker_threads=reader.whole("WORKER_THREADS", 8, 1, 256),
+        reconcile_hours=reader.whole("RECONCILE_HOURS", 24, 0, 8_760),
+        api_addresses=reader.choice("API_ADDRESSES", ("public", "any")),
+        plans_dir=reader.folder("PLANS_DIR"),
     )
 
 

@@ -29,6 +29,8 @@ _COUNTS = (
         "SELECT substr(action, 9) AS label, count(*) AS n FROM delivery WHERE action LIKE 'unknown:%'",
     ),
     ("sekisu_charges", "Charges.", "status", "SELECT status AS label, count(*) AS n FROM charge"),
+    ("sekisu_refunds", "Refunds.", "status", "SELECT status AS label, count(*) AS n FROM refund"),
+    ("sekisu_mails", "Mails.", "status", "SELECT status AS label, count(*) AS n FROM mail"),
     (
         "sekisu_callbacks",
         "Callbacks of the payment endpoint.",

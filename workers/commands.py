@@ -6,76 +6,72 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from billing.core.errors import ConflictError, RefusedError
-from billing.core.facts import fact_id
+from billing.core import commands
+from billing.core.commands import Verdict
+from billing.core.course import Course
+from billing.core.errors import RefusedError
+from billing.core.facts import Fact, fact_id
 from billing.store import charges, subscriptions, workspaces
-from billing.store.db import Conn, Row, one
+from billing.store.db import Conn, Row
 from billing.store.ids import new_id
 from billing.store.ledger import Book
-from workers import quotes
+from workers import judging, quotes
 from workers.settle import settle_fully, stricter
-from workers.starting import Start, plan_start
+
+Body = Mapping[str, Any]
 
 
-def start(
-    connection: Conn, collect: str, workspace_id: str, body: Mapping[str, Any], actor: Mapping[str, Any]
+def give(
+    connection: Conn, collect: str, workspace_id: str, command: str, body: Body, actor: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Start a subscription at the workspace's now; settles it in the caller's transaction and answers its row.
+    """Give a command at the workspace's now; settles it in the caller's transaction and answers what it made.
 
-    Raises NotFoundError; ConflictError when one runs already or the quote no longer holds; InvalidError for a plan or
-    an `opening` that cannot be; RefusedError (TR-20, XX-05) when the actor may not act: the caller then stores the
-    verdict with `refused`, in a transaction of its own, because this one is rolled back.
+    Raises NotFoundError; ConflictError when the state does not allow it or the quote no longer holds; InvalidError for
+    values that cannot be; RefusedError when a rule forbids it: the caller then stores the verdict with `refused`, in a
+    transaction of its own, because this one is rolled back.
     """
     settle_fully(connection, workspace_id, collect)
     workspace = workspaces.locked(connection, workspace_id)
-    _may_act(connection, workspace_id, actor)
+    case = judging.case_of(connection, workspace, command, body, actor)
+    verdict = commands.judge(command, body, case)
     if body.get("quote_id"):
-        quotes.must_hold(connection, workspace, str(body["quote_id"]), body)
-    if subscriptions.running(connection, workspace_id):
-        raise ConflictError("the workspace has a subscription already")
-    command = new_id("cm")
-    planned = plan_start(connection, workspace, body, fact_id(workspace["account_id"], "command", command, 0))
-    _file(connection, workspace, command, planned, body)
-    _record(connection, workspace, "subscription.started", body, actor, command, planned.subscription.fact_id)
-    subscriptions.insert(connection, workspace_id, planned.subscription, planned.terms)
-    subscriptions.pin(connection, workspace_id, planned.subscription, 0, planned.terms)
+        quotes.must_hold(connection, workspace, str(body["quote_id"]), command, verdict, collect)
+    name = new_id("cm")
+    fact = fact_of(workspace, case.course, verdict, name)
+    subscriptions.file(connection, workspace, fact)
+    if fact.kind == "period.rerated":
+        subscriptions.repin(connection, workspace_id, fact.data)
+    _record(connection, workspace, command, body, actor, name, fact.id)
     settle_fully(connection, workspace_id, collect, hear=False)
-    return {"subscription": planned.subscription, "terms": planned.terms}
+    after = workspaces.locked(connection, workspace_id)
+    return {
+        "id": name,
+        "fact": fact,
+        "workspace": after,
+        "course": subscriptions.course(connection, after),
+        "warnings": list(verdict.warnings),
+    }
 
 
 def refused(
-    connection: Conn, workspace_id: str, body: Mapping[str, Any], actor: Mapping[str, Any], refusal: RefusedError
+    connection: Conn, workspace_id: str, command: str, body: Body, actor: Mapping[str, Any], refusal: RefusedError
 ) -> None:
-    """Store the verdict of a refused start: it changed nothing, and it is audited (law 5, XX-05)."""
+    """Store the verdict of a refused command: it changed nothing, and it is audited (law 5, XX-05)."""
     workspace = workspaces.get(connection, workspace_id)
-    _record(connection, workspace, "subscription.started", body, actor, refusal=refusal)
+    _record(connection, workspace, command, body, actor, refusal=refusal)
 
 
-def _may_act(connection: Conn, workspace_id: str, actor: Mapping[str, Any]) -> None:
-    """Only a workspace administrator; where the roster knows another role of the actor, the roster's counts."""
-    known = one(
-        connection,
-        "SELECT role FROM member WHERE workspace_id = %s AND member = %s AND role IS NOT NULL",
-        (workspace_id, actor["id"]),
-    )
-    role = known["role"] if known else actor["role"]
-    if role != "admin":
-        raise RefusedError("TR-20", f"only a workspace administrator may do this; {actor['id']} is {role}")
-
-
-def _file(connection: Conn, workspace: Row, command: str, planned: Start, body: Mapping[str, Any]) -> None:
-    """The accepted command as a fact, at its own instant; it moves nobody, so it is settled as it is filed."""
-    connection.execute(
-        """INSERT INTO fact (workspace_id, id, kind, at, heard_at, source, source_id, ordinal, data, settled_at)
-           VALUES (%s, %s, 'subscription.started', %s, %s, 'command', %s, 0, %s, now())""",
-        (
-            workspace["id"],
-            planned.subscription.fact_id,
-            workspace["now"],
-            workspace["now"],
-            command,
-            json.dumps({"plan": planned.terms.plan, "interval": planned.terms.interval, "body": body}, default=str),
-        ),
+def fact_of(workspace: Row, course: Course, verdict: Verdict, name: str) -> Fact:
+    """The fact an accepted command becomes, at the workspace's now."""
+    return Fact(
+        id=fact_id(workspace["account_id"], "command", name, 0),
+        kind=verdict.kind,
+        at=workspace["now"],
+        heard_at=workspace["now"],
+        source="command",
+        source_id=name,
+        seq=course.seq + 1,
+        data=verdict.data,
     )
 
 
@@ -83,7 +79,7 @@ def _record(
     connection: Conn,
     workspace: Row,
     kind: str,
-    body: Mapping[str, Any],
+    body: Body,
     actor: Mapping[str, Any],
     command: str | None = None,
     fact: str | None = None,
@@ -92,7 +88,8 @@ def _record(
     """Store the verdict with the fact sequence the judge saw (law 5)."""
     connection.execute(
         """INSERT INTO command (id, workspace_id, kind, actor, body, verdict, rule, detail, seq, at, fact_id)
-           SELECT %s, %s, %s, %s, %s, %s, %s, %s, COALESCE(max(seq), 0), %s, %s FROM fact WHERE workspace_id = %s""",
+           SELECT %s, %s, %s, %s, %s, %s, %s, %s, COALESCE(max(seq), 0), %s, %s FROM fact
+           WHERE workspace_id = %s AND id IS DISTINCT FROM %s""",
         (
             command or new_id("cm"),
             workspace["id"],
@@ -105,6 +102,7 @@ def _record(
             workspace["now"],
             fact,
             workspace["id"],
+            fact,
         ),
     )
 

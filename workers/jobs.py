@@ -11,14 +11,18 @@ from typing import TypeVar
 from billing.core.errors import NotFoundError, SekisuError
 from billing.payments.gateway import Gateway
 from billing.settings import Settings
+from billing.store import workspaces
 from billing.store.db import Database
-from workers import callbacks, reading, sending
+from workers import callbacks, documents, reading, refunding, sending
+from workers.mailing import Mailer, Smtp
 from workers.settle import settle
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger("sekisu.jobs")
 #: Workspaces settled side by side in one process: more threads only contend for the interpreter.
 SIDE_BY_SIDE = 4
+#: Workspaces that travel through time, settled on after one round of sending at most.
+_AT_ONCE = 500
 
 
 class Jobs:
@@ -64,21 +68,47 @@ class Jobs:
             self.send()
 
     def _settle(self, workspace_id: str) -> None:
-        _caught("settle", workspace_id, lambda: settle(self.database, workspace_id, self.settings.collect))
+        _caught(
+            "settle", workspace_id, lambda: settle(self.database, workspace_id, self.settings.collect, patient=True)
+        )
 
     def send(self) -> None:
-        """Send every charge that is due. One thread of a process sends; a call meanwhile makes it look once more."""
+        """Send every charge and refund that is due. One thread of a process sends; a call meanwhile: it looks again."""
         self._wanted.set()
         while self._wanted.is_set() and self._sending.acquire(blocking=False):
             try:
                 self._wanted.clear()
-                _caught("send", "", self._send_due)
+                if _caught("send", "", self._send_due):
+                    self._go_on()
+                _caught("refund", "", self._refund_due)
             finally:
                 self._sending.release()
+
+    def _go_on(self) -> None:
+        """Settle on what waits at a due instant for the answers just booked; what that opens is sent next (law 4)."""
+        for workspace_id in _caught("travel", "", self._travelling) or ():
+            self._settle(workspace_id)
+            self._wanted.set()
+
+    def _travelling(self) -> list[str]:
+        with self.database.transaction() as connection:
+            return workspaces.travelling(connection, _AT_ONCE)
 
     def _send_due(self) -> int:
         callback_url = f"{self.settings.public_url}/callbacks/payments/standard"
         return sending.send_due(self.database, self.gateway, callback_url, self._senders, self.settings.collect)
+
+    def _refund_due(self) -> int:
+        return refunding.send_due(self.database, self.gateway, self._senders, self.settings.collect)
+
+    @cached_property
+    def _mailer(self) -> Mailer:
+        return Mailer(self.database, Smtp.of(self.settings))
+
+    def papers(self) -> None:
+        """Issue every document that is due, and send the mails that are due."""
+        _caught("documents", "", lambda: documents.sweep(self.database))
+        _caught("mail", "", self._mailer.run)
 
     def callbacks(self) -> None:
         """Read every callback that is due."""

@@ -8,7 +8,7 @@ from datetime import datetime
 import psycopg
 
 from billing.core.errors import SekisuError, UnavailableError
-from billing.store import intake
+from billing.store import connections, intake
 from billing.store.db import Conn, Database, Row, many, one
 from billing.store.ids import new_id
 from billing.tools import room as rooms
@@ -71,10 +71,12 @@ def read_batch(connection: Conn, connection_id: str, only: str | None = None) ->
     owner = one(connection, "SELECT account_id, tool FROM connection WHERE id = %s", (connection_id,))
     assert owner is not None  # noqa: S101 - connections are marked removed, never deleted
     room = _room(owner["tool"])
-    source = intake.Source(owner["account_id"], owner["tool"], room.SHARED_BOARDS)
+    source = intake.Source(owner["account_id"], owner["tool"], room.SHARED_BOARDS, connection_id)
     readings = [(row, _reading(room, row)) for row in found]
     heard = {row["id"]: _heard(row, reading) for row, reading in readings}
     filed = intake.file(connection, source, [one_heard for some in heard.values() for one_heard in some])
+    if any(reading.reread for _, reading in readings):
+        connections.hint(connection, connection_id)
     _close(connection, [_outcome(row, reading, heard[row["id"]]) for row, reading in readings])
     return len(found), filed.workspaces
 

@@ -2,25 +2,32 @@
 difference, open at most one charge per due instant; each step is one transaction that first locks the workspace row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billing.core import calendar
-from billing.core.classification import ORDINARY
+from billing.core.classification import Policy
+from billing.core.course import Course, Stretch
 from billing.core.facts import Fact
-from billing.core.incremental import Change, advance, policy_of
+from billing.core.incremental import Change, Ground, advance
+from billing.core.life import course
 from billing.core.lines import Pins
-from billing.core.settlement import Decision, Difference, decide, differences, unexplained
+from billing.core.plans import Terms
+from billing.core.settlement import differences, unexplained
+from billing.core.statement import accepted
 from billing.store import catalogue, charges, ledger, roster, rows, subscriptions, workspaces
-from billing.store.db import Conn, Database, Row, many
+from billing.store.db import Conn, Database, Row, many, one
 from billing.store.memory import SqlMemory
+from billing.tools import room as rooms
+from workers import notices
+from workers.money import Money, refunding
 
 #: Facts taken into one transaction at most; a step ends on an instant boundary (DESIGN.md section 6, step 6).
 FACTS_A_STEP = 20_000
-#: What shadow computes is never sent, whatever else holds it; what paused holds is sent once it is lifted.
 #: Facts named at most as what made a line vanish.
 _CAUSES = 100
+#: What shadow computes is never sent, whatever else holds it; what paused holds is sent once it is lifted.
 _STRICTNESS = ("live", "paused", "shadow")
 
 
@@ -33,45 +40,61 @@ class Step:
     entries: int = 0
 
 
-def settle(database: Database, workspace_id: str, collect: str) -> list[str]:
+def settle(database: Database, workspace_id: str, collect: str, *, patient: bool = False) -> list[str]:
     """Settle a workspace up to its now; answers the ids of charges to send. `collect` is the service's own mode.
 
-    Settling again posts an empty difference. Raises NotFoundError, UnavailableError.
+    Settling again posts an empty difference. `patient`: a workspace whose clock travels waits at each due instant for
+    the first answer to what it asked for there, so that one long advance ends as many short ones do (law 4); it is
+    settled on when the answer is booked. Raises NotFoundError, UnavailableError.
     """
     opened: list[str] = []
     while True:
         with database.transaction() as connection:
-            step = settle_step(connection, workspace_id, collect)
+            step = settle_step(connection, workspace_id, collect, patient=patient)
         if step.charge:
             opened.append(step.charge)
         if not step.more:
             return opened
 
 
-def settle_step(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True) -> Step:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A locked workspace, the facts its life is read from, the terms it pinned, and the facts that wait."""
+
+    workspace: Row
+    life: Sequence[Fact]
+    pins: Pins
+    waiting: Sequence[Fact]
+
+    @property
+    def base(self) -> Policy:
+        """Who takes a seat of the tool before a plan says so."""
+        return rooms.load(self.workspace["tool"]).SEATS
+
+    def course(self, now: datetime) -> Course:
+        """The course of its life up to `now` (UTC)."""
+        return course(self.life, now, self.workspace["time_zone"])
+
+
+def settle_step(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True, patient: bool = False) -> Step:
     """One step, inside the caller's transaction: up to the next due instant, or to now when none is due.
 
-    `hear` False: no new fact is taken.
+    `hear` False: no new fact is taken but commands and payments.
     """
-    workspace, pins, waiting = _standing(connection, workspace_id, FACTS_A_STEP + 1 if hear else 0)
-    plan = _next(waiting, pins, workspace)
-    if not plan.facts and not plan.opens and not plan.dirty(workspace):
+    standing = stand(connection, workspace_id, hear=hear)
+    workspace = standing.workspace
+    plan = _next(standing)
+    if not plan.facts and not plan.due and not plan.dirty(workspace):
         return Step()
-    if plan.opens:
-        pins = _pin(connection, workspace_id, pins, plan.until)
+    if patient and plan.due and workspace["clock_id"] and _unanswered(connection, workspace_id):
+        return Step()
+    ground = _ground(connection, standing, plan)
     memory = SqlMemory(connection, workspace_id, [fact.id for fact in plan.facts])
-    change = advance(
-        memory,
-        plan.facts,
-        pins,
-        plan.until,
-        workspace["external_id"],
-        workspaces.position(workspace),
-        _refolded(connection, workspace, pins, plan),
-    )
+    refold = refolded(connection, workspace_id, ground, plan.until, plan.facts)
+    change = advance(memory, plan.facts, ground, plan.until, workspaces.position(workspace), refold)
     # Writes need no answer, so they travel together: one round trip instead of one each.
     with connection.pipeline():
-        opened, entries = write(connection, workspace, pins, change, plan, stricter(collect, workspace["collect"]))
+        opened, entries = _write(connection, standing, ground, change, plan, stricter(collect, workspace["collect"]))
     return Step(plan.more, opened, entries)
 
 
@@ -91,11 +114,11 @@ def stricter(service: str, workspace: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the next step takes: facts (all `at` <= `until`), whether a period opens at `until`, what is due after."""
+    """What the next step takes: facts (all `at` <= `until`), whether time is due at `until`, what is due after."""
 
     facts: Sequence[Fact]
     until: datetime
-    opens: bool
+    due: bool
     more: bool
     due_at: datetime | None
 
@@ -105,41 +128,39 @@ class Plan:
         return due != self.due_at
 
 
-def _refolded(connection: Conn, workspace: Row, pins: Pins, plan: Plan) -> frozenset[str]:
-    """Everybody, when a start brings another seat policy than the ordinary one they were folded under (B-04)."""
-    if not plan.opens or workspace["opened"] or policy_of(pins) == ORDINARY:
-        return frozenset()
-    found = many(connection, "SELECT member FROM member WHERE workspace_id = %s", (workspace["id"],))
-    return frozenset(row["member"] for row in found)
-
-
-def _standing(connection: Conn, workspace_id: str, most: int) -> tuple[Row, Pins, list[Fact]]:
-    """The locked workspace, its pins and `most` facts that wait, asked together; the lock is taken first."""
+def stand(connection: Conn, workspace_id: str, *, hear: bool = True) -> Standing:
+    """Lock a workspace and read what it is settled from, asked together; the lock is taken first."""
     with connection.pipeline():
         workspace = workspaces.ask_locked(connection, workspace_id)
         pins = subscriptions.ask_pins(connection, workspace_id)
+        life = subscriptions.ask_life(connection, workspace_id)
         waiting = connection.execute(
             # With ties: an instant is settled whole or not at all (law 7).
             """SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NULL
+                 AND (%s OR source IN ('command', 'payment'))
                ORDER BY at FETCH FIRST %s ROWS WITH TIES""",
-            (workspace_id, most),
+            (workspace_id, hear, FACTS_A_STEP + 1),
         )
         row = workspaces.found(workspace, workspace_id)
-        return row, subscriptions.pinned(pins), [rows.fact(one_fact) for one_fact in waiting.fetchall()]
+        lived, pinned = subscriptions.lived(life), subscriptions.pinned(pins)
+        return Standing(row, lived, pinned, [rows.fact(one_fact) for one_fact in waiting.fetchall()])
 
 
-def _next(waiting: Sequence[Fact], pins: Pins, workspace: Row) -> Plan:
+def _next(standing: Standing) -> Plan:
     """Due instants are settled one by one in time order (law 4): facts before the next one, then the instant itself.
 
-    Due are the opening of a period, and each fact that was known before its time came. Facts already past when heard
-    are taken together.
+    Due is what time does (a period is billed, a trial ends, a grace is over), and each fact that was known before its
+    time came. Facts already past when heard are taken together.
     """
+    workspace, waiting = standing.workspace, standing.waiting
     target, through = workspace["now"], workspace["settled_through"]
-    renewal = _renewal(pins, workspace["opened"])
+    life = standing.course(target)
+    turns = {one.billed_at for one in life.stretches[workspace["opened"] :]}
+    turns |= {due.at for due in life.dues if through is None or due.at > through}
     # Only a clock that stands still makes anybody wait for a fact; the wall's is a sender's clock running ahead.
     ahead = [fact for fact in waiting if workspace["clock_id"] and fact.at > fact.heard_at]
     awaited = {fact.at for fact in ahead if through is None or fact.at > through}
-    instants = sorted({*([renewal] if renewal else []), *awaited})
+    instants = sorted({*turns, *awaited, *([life.next_due] if life.next_due else [])})
     due = next((at for at in instants if at <= target), None)
     after = [at for at in instants if due is None or at > due]
     if due is None:
@@ -153,7 +174,7 @@ def _next(waiting: Sequence[Fact], pins: Pins, workspace: Row) -> Plan:
     if earlier:
         return Plan(earlier, max(earlier[-1].at, through or earlier[-1].at), False, True, due)
     facts = [fact for fact in waiting if fact.at <= due]
-    return Plan(facts, due, due == renewal, True, after[0] if after else None)
+    return Plan(facts, max(due, through or due), due in turns, True, after[0] if after else None)
 
 
 def _capped(facts: list[Fact]) -> list[Fact]:
@@ -163,102 +184,111 @@ def _capped(facts: list[Fact]) -> list[Fact]:
     return [fact for fact in facts if fact.at < last] or facts
 
 
-def _renewal(pins: Pins, opened: int) -> datetime | None:
-    """The instant at which the next period opens; the start itself before the first."""
-    if pins.subscription is None:
+def _unanswered(connection: Conn, workspace_id: str) -> bool:
+    """Whether something was asked of the payment endpoint and no answer came yet."""
+    query = """SELECT 1 AS found FROM charge c WHERE c.workspace_id = %s AND c.due_at IS NOT NULL
+                 AND c.status IN ('queued', 'sending')
+                 AND NOT EXISTS (SELECT FROM attempt a WHERE a.charge_id = c.id AND a.n = c.attempt) LIMIT 1"""
+    return one(connection, query, (workspace_id,)) is not None
+
+
+def _ground(connection: Conn, standing: Standing, plan: Plan) -> Ground:
+    """What the step is computed on; periods billed in it pin their terms (law 3)."""
+    life = standing.course(plan.until)
+    pins, new = pins_of(connection, standing, life)
+    if new:
+        subscriptions.pin(connection, standing.workspace["id"], new, pins)
+    return Ground(standing.workspace["external_id"], life, pins, accepted(standing.life), standing.base)
+
+
+def pins_of(connection: Conn, standing: Standing, life: Course) -> tuple[dict[tuple[str, int], Terms], list[Stretch]]:
+    """The terms of every billed period, and the periods not pinned yet: those take the price of their first day
+    (XX-10), and the account's tax rate."""
+    new = [one for one in life.stretches if one.key not in standing.pins]
+    pins = dict(standing.pins)
+    begun = {fact.id: fact.data for fact in standing.life}
+    for stretch in new:
+        day = calendar.local_date(stretch.opens, stretch.period.zone)
+        terms = _opening_terms(begun.get(stretch.fact, {}), stretch.n) or catalogue.price_at(
+            connection, stretch.plan, stretch.interval, day
+        )
+        if standing.workspace["tax_rate"] is not None:
+            terms = replace(terms, tax_rate=standing.workspace["tax_rate"])
+        pins[stretch.key] = replace(terms, auto_purchase=terms.auto_purchase or life.auto_purchase)
+    return pins, new
+
+
+def _opening_terms(data: Mapping[str, object], n: int) -> Terms | None:
+    """The price agreed elsewhere, for the period that was paid there."""
+    if n or not data.get("elsewhere") or not isinstance(told := data.get("terms"), Mapping):
         return None
-    return pins.subscription.renewal(opened) if opened else pins.subscription.started_at
+    return rows.terms(told)
 
 
-def _pin(connection: Conn, workspace_id: str, pins: Pins, at: datetime) -> Pins:
-    """Pin the terms of the period that opens at `at`: the price valid that day (law 3, XX-10)."""
-    subscription = pins.subscription
-    assert subscription is not None  # noqa: S101 - only a subscription's periods open
-    n = subscription.period_at(at)
-    known = dict(pins.terms or {})
-    if n not in known:
-        before = known[n - 1]
-        day = calendar.local_date(at, subscription.zone)
-        known[n] = catalogue.price_at(connection, before.plan, before.interval, day)
-        subscriptions.pin(connection, workspace_id, subscription, n, known[n])
-    return replace(pins, terms=known)
+def refolded(
+    connection: Conn, workspace_id: str, ground: Ground, until: datetime, facts: Sequence[Fact]
+) -> frozenset[str]:
+    """Everybody, where the seat policy turns; and whom old facts name that a person lets count (law 10)."""
+    if any(at == until for at, _ in ground.turns):
+        found = many(connection, "SELECT member FROM member WHERE workspace_id = %s", (workspace_id,))
+        return frozenset(row["member"] for row in found)
+    told = [fact for fact in facts if fact.kind == "late.accepted"]
+    terms = ground.course.terms
+    if terms is not None and terms.rules.observed == "start":
+        # A genuine fact lies behind the observed one whose place it takes, so nothing of it looks late.
+        query = "SELECT DISTINCT member FROM fact WHERE workspace_id = %s AND member = ANY(%s) AND data ? 'observed'"
+        found = many(connection, query, (workspace_id, sorted({fact.member for fact in facts if fact.member})))
+        return frozenset(row["member"] for row in found)
+    if not told:
+        return frozenset()
+    found = many(
+        connection,
+        """SELECT DISTINCT COALESCE(f.member, s.member) AS member FROM fact f LEFT JOIN seat s
+           ON s.workspace_id = f.workspace_id AND f.member IS NULL AND s.board = f.board
+           WHERE f.workspace_id = %s AND f.id = ANY(%s)""",
+        (workspace_id, sorted(accepted(told))),
+    )
+    return frozenset(row["member"] for row in found if row["member"])
 
 
-def write(
-    connection: Conn, workspace: Row, pins: Pins, change: Change, plan: Plan, collect: str
+def _write(
+    connection: Conn, standing: Standing, ground: Ground, change: Change, plan: Plan, collect: str
 ) -> tuple[str | None, int]:
     """Write one step whole: roster, entries, lines, reductions, at most one charge. Answers the charge to send."""
-    workspace_id = workspace["id"]
+    workspace, workspace_id = standing.workspace, standing.workspace["id"]
     book = ledger.Book.of(workspace, plan.until)
     found = differences(change.old_lines, change.new_lines, tuple(sorted(f.id for f in plan.facts)[:_CAUSES]))
-    if held := unexplained(change.old_lines, found):
+    rerated = any(fact.kind == "period.rerated" for fact in plan.facts)  # changed rules, by a person's word
+    if not rerated and (held := unexplained(change.old_lines, found)):
         ledger.hold(connection, workspace_id, held)
         found = [difference for difference in found if difference not in held]
     roster.write(connection, workspace_id, change)
-    heard = _heard(plan)
+    heard = max((fact.heard_at for fact in plan.facts), default=plan.until)
     entry_ids = {difference.line.key: book.post(difference, heard) for difference in found}
     ledger.write_lines(connection, workspace_id, [(d, entry_ids[d.line.key]) for d in found])
     opened, credit = None, workspace["credit"]
     if found:
-        decision = _decide(connection, workspace, pins, book, found, entry_ids, collect)
-        credit += decision.credit_gained - decision.credit_used
-        given_back = charges.reduce(connection, book, decision.reductions, found[0].line.currency)
-        credit += given_back
-        if decision.total:
-            opened = _open(connection, book, pins, decision, entry_ids, collect, plan.until)
+        money = Money(connection, workspace, ground, book, collect)
+        opened, credit = money.settle(found, entry_ids, plan.until, refunding(ground.course, plan.facts))
+    _follow_up(connection, ground.course, plan, workspace, collect)
     book.flush(connection)
     _mark(connection, workspace_id, plan)
-    workspaces.move(connection, workspace_id, change.position, plan.until, plan.due_at, book.chain, credit)
+    state = ground.course.state
+    workspaces.move(connection, workspace_id, change.position, plan.until, plan.due_at, book.chain, credit, state)
     return opened, len(found)
 
 
-def _heard(plan: Plan) -> datetime:
-    return max((fact.heard_at for fact in plan.facts), default=plan.until)
-
-
-def _decide(
-    connection: Conn,
-    workspace: Row,
-    pins: Pins,
-    book: ledger.Book,
-    found: list[Difference],
-    entry_ids: dict[str, str],
-    collect: str,
-) -> Decision:
-    """Law 2; seats already paid for elsewhere are posted, taken as collected, and never charged."""
-    opening = [d for d in found if _is_opening(d, pins)]
-    for difference in opening:
-        if difference.amount > 0:
-            book.move("opening", entry_ids[difference.line.key], difference.amount, difference.line.currency)
-    charged = [d for d in found if not _is_opening(d, pins)]
-    falling = [d.line.key for d in charged if d.amount < 0]
-    decision = decide(charged, charges.shares(connection, workspace["id"], falling), workspace["credit"])
-    if collect == "shadow":  # what nobody will ever be asked for must not use up what was paid
-        decision.credit_used = 0
-    return decision
-
-
-def _is_opening(difference: Difference, pins: Pins) -> bool:
-    line = difference.line
-    paid = pins.subscription is not None and pins.subscription.opening_seats is not None
-    return paid and line.n == 0 and line.kind == "period"
-
-
-def _open(
-    connection: Conn,
-    book: ledger.Book,
-    pins: Pins,
-    decision: Decision,
-    entry_ids: dict[str, str],
-    collect: str,
-    at: datetime,
-) -> str | None:
-    assert pins.subscription is not None  # noqa: S101 - it has lines
-    day = calendar.local_date(at, pins.subscription.zone)
-    charge_id, status = charges.open_charge(
-        connection, book, pins.subscription.payment_method, decision, entry_ids, collect=collect, day=day
-    )
-    return charge_id if status == "queued" else None
+def _follow_up(connection: Conn, life: Course, plan: Plan, workspace: Row, collect: str) -> None:
+    """What else a step sets going: failed charges are tried again, when it is time or another card is given."""
+    given = [fact for fact in plan.facts if fact.kind == "payment_method.updated" and fact.data.get("from") == "now"]
+    if given and life.method:
+        charges.give_method(connection, workspace["id"], life.method, collect)
+    through = workspace["settled_through"]
+    dues = [due for due in life.dues if due.at <= plan.until and (not through or due.at > through)]
+    notices.tell(connection, workspace, plan.facts, dues, life, plan.until)
+    retries = [due for due in dues if due.what == "retry"]
+    if (retries or given) and life.failing and life.subscription and collect == "live":
+        charges.retry(connection, workspace["id"], life.subscription)
 
 
 def _mark(connection: Conn, workspace_id: str, plan: Plan) -> None:

@@ -26,7 +26,7 @@ _DIES = 0.1
 #: The share of batches whose workspaces are settled only with a later one.
 _UNSETTLED = 0.2
 #: Stays from round to round; everything else begins empty.
-_KEPT = ("connection", "delivery", "delivery_body", "subscription", "period", "catalogue", "price")
+_KEPT = ("connection", "delivery", "delivery_body", "period", "catalogue", "price")
 
 
 @dataclass(slots=True)
@@ -121,7 +121,6 @@ def _copied(room: Scratch, row: Row, workspace_id: str | None) -> _Group:
         room.copy("connection", "id = ANY(%(connections)s)", base)
         room.copy("delivery", _HEARD, base)
         room.copy("delivery_body", "id IN (SELECT id FROM pg_temp.delivery)", base)
-        room.copy("subscription", "workspace_id = ANY(%(ids)s)", base)
         room.copy("period", "workspace_id = ANY(%(ids)s)", base)
         room.copy("catalogue", "true", base)
         room.copy("price", "true", base)
@@ -263,9 +262,10 @@ class _Round:
         self.unsettled.add(row["id"])
 
     def _commands(self) -> None:
-        """Accepted commands are fixed (law 5): their facts stand from the beginning, as filed."""
+        """Accepted commands and payments are fixed (laws 5 and 6): filed from the beginning, they come in time."""
         for row in self.group.commands:
-            columns = {name: value for name, value in row.items() if name != "seq"} | {"data": Jsonb(row["data"])}
+            columns = {name: value for name, value in row.items() if name not in ("seq", "settled_at")}
+            columns |= {"data": Jsonb(row["data"])}
             values = ", ".join(f"%({name})s" for name in columns)
             self.connection.execute(f"INSERT INTO fact ({', '.join(columns)}) VALUES ({values})", columns)  # noqa: S608
 
@@ -324,10 +324,10 @@ SELECT DISTINCT ON (id) * FROM (
            delivery_id FROM board_fact WHERE account_id = %(account)s AND tool = %(tool)s
     UNION ALL
     SELECT id, kind, at, heard_at, source, source_id, ordinal, member, board, workspace, owner, source_seq, data,
-           delivery_id FROM fact WHERE workspace_id = ANY(%(ids)s) AND source <> 'command'
+           delivery_id FROM fact WHERE workspace_id = ANY(%(ids)s) AND source NOT IN ('command', 'payment')
 ) f WHERE NOT EXISTS (SELECT FROM pg_temp.delivery d WHERE d.id = f.delivery_id) ORDER BY id
 """
-_COMMANDS = "SELECT * FROM fact WHERE workspace_id = ANY(%(ids)s) AND source = 'command' ORDER BY seq"
+_COMMANDS = "SELECT * FROM fact WHERE workspace_id = ANY(%(ids)s) AND source IN ('command', 'payment') ORDER BY seq"
 _BORN = """
 INSERT INTO workspace (id, account_id, tool, external_id, name, connection_id, time_zone, clock_id, collect)
 VALUES (%(id)s, %(account_id)s, %(tool)s, %(external_id)s, %(name)s, %(connection_id)s, %(time_zone)s, %(clock)s,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from billing.core.errors import SekisuError
 from billing.settings import Settings
 from billing.store import charges, idempotency, workspaces
-from workers import commands, reading
+from workers import commands, reading, schedule
 from workers.jobs import Jobs
 
 _LOG = logging.getLogger("sekisu.ticker")
@@ -28,6 +28,11 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
     jobs = Jobs(settings)
+    # Apart: a tool that asks to wait must not hold up time.
+    pulls = threading.Thread(
+        target=schedule.run, args=(jobs.database, settings, jobs.settle_all, ended), name="reconcile", daemon=True
+    )
+    pulls.start()
     sweeps = 0
     while not ended.is_set():
         _guarded(lambda: sweep(jobs))
@@ -47,6 +52,7 @@ def sweep(jobs: Jobs) -> int:
     jobs.settle_all(due)
     jobs.callbacks()
     jobs.send()
+    jobs.papers()
     return len(connections) + len(due)
 
 

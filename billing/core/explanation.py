@@ -53,10 +53,25 @@ def explain(entry: Mapping[str, Any], facts: Sequence[Mapping[str, Any]], zone: 
 
 def describe(kind: str, seats: int, plan: str = "") -> str:
     """A line's one-line description, in English."""
-    noun = "seat" if seats == 1 else "seats"
-    what = {"period": f"{seats} {noun} for the period", "seats_added": f"{seats} {noun} added, prorated"}
-    text = what.get(kind, f"{seats} {noun}")
-    return f"{plan}: {text}" if plan else text
+    text = _KINDS.get(kind, _KINDS["option"] if kind.startswith("option:") else "{n} {seats}")
+    told = text.format(
+        n=seats, seats="seat" if seats == 1 else "seats", licences="licence" if seats == 1 else "licences"
+    )
+    if kind.startswith("option:"):
+        told = f"{kind.removeprefix('option:')} ordered" + (f", {seats} times" if seats > 1 else "")
+    return f"{plan}: {told}" if plan else told
+
+
+#: What each kind of line is, in one line.
+_KINDS = {
+    "period": "{n} {seats} for the period",
+    "seats_added": "{n} {seats} added, prorated",
+    "licences_added": "{n} {licences} added, prorated",
+    "licences_bought": "{n} {licences} bought automatically, prorated",
+    "plan_changed": "change to a larger plan, {n} {seats}, prorated",
+    "interval_credit": "unused part of {n} {seats}, given back",
+    "option": "",
+}
 
 
 def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +82,29 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+#: Why a line of each kind is there: (English, Japanese); `day` and the count of seats are filled in.
+_REASONS = {
+    "seats_added": (
+        "On {day} too few paid seats were empty, so {n} more had to be bought. ",
+        "{day}に支払い済みの席が足りず、{n}席を追加しました。",
+    ),
+    "licences_added": ("On {day} {n} more licences were bought. ", "{day}に{n}ライセンスを追加購入しました。"),
+    "licences_bought": (
+        "On {day} more people came than there are licences, so {n} were bought, as was set. ",
+        "{day}に利用者がライセンス数を超えたため、設定により{n}ライセンスを自動購入しました。",
+    ),
+    "plan_changed": (
+        "On {day} the plan was changed; the price difference is due for the rest of the period. ",
+        "{day}にプランを変更しました。残りの期間の差額です。",
+    ),
+    "interval_credit": (
+        "On {day} another interval began; what was paid for the rest of the old period is given back. ",
+        "{day}に契約期間を変更しました。旧期間の未使用分をお返しします。",
+    ),
+    "option": ("On {day} an option was ordered. ", "{day}にオプションを注文しました。"),
+}
+
+
 def _english(entry: Mapping[str, Any], exact: Fraction, facts: Sequence[Mapping[str, Any]], zone: str) -> str:
     money = written(entry["line_amount"], entry["currency"])
     unit = written(entry["unit_amount"], entry["currency"])
@@ -74,12 +112,15 @@ def _english(entry: Mapping[str, Any], exact: Fraction, facts: Sequence[Mapping[
     seats = f"{entry['seats']} seat" if entry["seats"] == 1 else f"{entry['seats']} seats"
     if entry["seats"] == 0:
         said = f"This line no longer stands: what was learned later takes it to {money}."
-    elif entry["kind"] == "period":
+    elif Fraction(entry["fraction"]) == 0:
+        said = f"This line was taken back whole ({', '.join(entry['rules'][-1:])}): {money}."
+    elif entry["kind"] == "period" and Fraction(entry["fraction"]) == 1:
         said = f"On {day} a period began with {seats} at {unit} each: {money}."
     else:
-        said = (
-            f"On {day} too few paid seats were empty, so {seats} more had to be bought. {unit} x {entry['seats']} x "
-            f"{entry['fraction']} of the period ({_METHODS[entry['method']][0]}) = "
+        kind = entry["kind"].partition(":")[0]
+        why = _REASONS.get(kind, ("On {day} billing went on. ", ""))[0].format(day=day, n=entry["seats"])
+        said = why + (
+            f"{unit} x {entry['seats']} x {entry['fraction']} of the period ({_METHODS[entry['method']][0]}) = "
             f"{in_units(exact, entry['currency'])}, {_ROUNDINGS[entry['rounding']][0]}: {money}."
         )
     return said + _who(facts, " For: ", "; ", ".") + _correction(entry, " This entry corrects the line by ", ".")
@@ -91,13 +132,16 @@ def _japanese(entry: Mapping[str, Any], exact: Fraction, facts: Sequence[Mapping
     day = f"{calendar.local_date(entry['instant'], zone):%Y年%m月%d日}"
     if entry["seats"] == 0:
         said = f"後から分かった事実により、この明細は{money}になりました。"
-    elif entry["kind"] == "period":
+    elif Fraction(entry["fraction"]) == 0:
+        said = f"この明細は全額取り消されました({', '.join(entry['rules'][-1:])}): {money}。"
+    elif entry["kind"] == "period" and Fraction(entry["fraction"]) == 1:
         said = f"{day}に期間が始まりました。単価{unit} × {entry['seats']}席 = {money}。"
     else:
-        said = (
-            f"{day}に支払い済みの席が足りず、{entry['seats']}席を追加しました。単価{unit} × {entry['seats']}席 × "
-            f"期間の{entry['fraction']}({_METHODS[entry['method']][1]})= {in_units(exact, entry['currency'])}、"
-            f"{_ROUNDINGS[entry['rounding']][1]}して{money}。"
+        kind = entry["kind"].partition(":")[0]
+        why = _REASONS.get(kind, ("", "{day}に利用を再開しました。"))[1].format(day=day, n=entry["seats"])
+        said = why + (
+            f"単価{unit} × {entry['seats']}席 × 期間の{entry['fraction']}({_METHODS[entry['method']][1]})= "
+            f"{in_units(exact, entry['currency'])}、{_ROUNDINGS[entry['rounding']][1]}して{money}。"
         )
     return said + _who(facts, "対象: ", "、", "。") + _correction(entry, "この記帳による差額: ", "。")
 

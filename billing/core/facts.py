@@ -21,9 +21,26 @@ RANK: Mapping[str, int] = MappingProxyType(
         "board.member_removed": 12,
         "member.left": 13,
         "member.deactivated": 14,
+        # What a workspace's life is read from: kept in the order of acceptance by `seq`, never late.
+        "trial.started": 20,
+        "registration.completed": 20,
         "subscription.started": 20,
+        "plan.changed": 20,
+        "interval.changed": 20,
+        "licences.added": 20,
+        "licences.removed": 20,
+        "payment_method.updated": 20,
+        "subscription.cancelled": 20,
+        "refund.requested": 20,
+        "contract.migrated": 20,
+        "option.ordered": 20,
+        "period.rerated": 20,
+        "late.accepted": 20,
+        "payment.failed": 20,
+        "payment.succeeded": 20,
     }
 )
+LIFE_KINDS = frozenset(kind for kind, rank in RANK.items() if rank == 20)
 
 MEMBER_KINDS = frozenset(kind for kind in RANK if kind.startswith("member."))
 BOARD_MEMBER_KINDS = frozenset({"board.member_added", "board.member_removed"})

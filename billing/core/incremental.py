@@ -1,17 +1,21 @@
 """The incremental form of the statement: the hot path. It reads heads, steps and old lines, and answers the change.
 
-It shares nothing with the full statement but money, calendar, proration, lines and classification.
+It shares nothing with the full statement but money, calendar, proration, lines, classification and the course of
+commands and payments.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from billing.core.classification import Policy
-from billing.core.facts import BOARD_KINDS, Fact
-from billing.core.lines import Line, Pins, Subscription, added_line, period_line
+from billing.core.classification import ORDINARY, Policy
+from billing.core.course import Course
+from billing.core.facts import BOARD_KINDS, LIFE_KINDS, Fact
+from billing.core.lines import Line, Pins, policies
+from billing.core.observed import standing_in
+from billing.core.replay import seen_from
 from billing.core.roster import (
     BoardHead,
     Flip,
@@ -24,6 +28,7 @@ from billing.core.roster import (
     late_members,
     spans_of,
 )
+from billing.core.walk import Walk
 
 
 class Memory(Protocol):
@@ -35,7 +40,8 @@ class Memory(Protocol):
 
     def history(self, members: set[str], boards: set[str]) -> tuple[list[Fact], list[Fact], list[Span]]:
         """Every fact up to now of those people and of the boards themselves, `boards` and all their facts name;
-        each such board's earliest fact that shows an owner; and those people's stored spans."""
+        of each such board the facts that show an owner, up to the earliest of them that was heard within the
+        re-rating window (law 10); and those people's stored spans."""
 
     def steps(self, since: datetime) -> dict[datetime, int]:
         """Stored occupancy steps at or after an instant."""
@@ -46,19 +52,20 @@ class Memory(Protocol):
     def lines(self, since: datetime) -> list[Line]:
         """Stored lines (not those at zero) at or after an instant."""
 
-    def bought(self, n: int, before: datetime) -> int:
-        """Seats of the stored lines of period `n` before an instant."""
+    def bought(self, key: tuple[str, int], before: datetime) -> int:
+        """Seats of the stored lines of a period before an instant, of the kinds that buy (`lines.BOUGHT`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a workspace stands: seats occupied, seats purchased in the running period, how many periods have
-    opened, and the last instant (`frontier`, UTC) that has a step or a line."""
+    """Where a workspace stands: seats occupied, seats purchased in the running period, how many periods were billed,
+    the last instant (`frontier`, UTC) that has a step or a line, and up to when it was settled (`through`)."""
 
     occupied: int = 0
     purchased: int = 0
     opened: int = 0
     frontier: datetime | None = None
+    through: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -77,57 +84,69 @@ class Change:
     position: Position = field(default_factory=Position)
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a step is computed on besides memory: the tool's id of the workspace, the course up to the step's now, the
+    pinned terms, the old facts that a person let count (law 10), and the tool's own seat policy (`base`)."""
+
+    workspace: str
+    course: Course
+    pins: Pins
+    accepted: frozenset[str] = frozenset()
+    base: Policy = ORDINARY
+
+    @property
+    def turns(self) -> list[tuple[datetime, Policy]]:
+        """From when on which seat policy holds."""
+        return policies(self.course, self.pins, self.base)
+
+
 def advance(
     memory: Memory,
     facts: Sequence[Fact],
-    pins: Pins,
+    ground: Ground,
     now: datetime,
-    workspace: str,
     position: Position,
     refold: frozenset[str] = frozenset(),
 ) -> Change:
     """Take new facts (all `at` <= `now`) into the roster and the lines, and move the workspace to `now` (UTC).
 
-    Pure but for what `memory` reads, which must already hold the new facts. `workspace` is the tool's own id;
-    `refold` names people to fold from their first fact though nothing of theirs came late (a changed seat policy).
+    Pure but for what `memory` reads, which must already hold the new facts. `refold` names people to fold from their
+    first fact though nothing of theirs came late (a changed seat policy, a verdict on old facts).
     """
     change = Change(position=position)
-    _roster(memory, facts, workspace, policy_of(pins), change, refold)
+    _roster(memory, [fact for fact in facts if fact.kind not in LIFE_KINDS], ground, change, refold)
     touched = set(change.steps)
     change.steps = Counter({at: step for at, step in change.steps.items() if step})
-    due = _due(pins, position, now)
+    turned = _turned(facts, ground.course, position)
+    opened = ground.course.stretches[position.opened :]
+    touched |= {one.opens for one in opened} | turned
     change.position = replace(
         position,
         occupied=position.occupied + sum(change.steps.values()),
-        opened=position.opened + len(due),
-        frontier=max([*touched, *due, *([position.frontier] if position.frontier else [])], default=None),
+        opened=position.opened + len(opened),
+        frontier=max([*touched, *([position.frontier] if position.frontier else [])], default=None),
+        through=now,
     )
-    if pins.subscription is not None and (touched or due):
-        _rewrite_lines(memory, pins, now, min([*touched, *due]), position, change)
+    if touched and (ground.course.stretches or ground.course.orders):
+        _rewrite_lines(memory, ground, now, min(touched), position, change)
     return change
 
 
-def policy_of(pins: Pins) -> Policy:
-    """The seat policy of the running subscription, the ordinary one without."""
-    if pins.subscription is None:
-        return Policy()
-    first = pins.of(0)
-    return Policy(first.guests_free, first.closed_boards_count)
+def _turned(facts: Sequence[Fact], course: Course, position: Position) -> set[datetime]:
+    """The earliest line instants that new commands, payments and due instants may change."""
+    begun = {one.key: one.opens for one in course.stretches}
+    new = {fact.id for fact in facts if fact.kind in LIFE_KINDS}
+    through = position.through
+    # What a command or a payment makes due at once is as new as it is.
+    turned = {d.since for d in course.dues if through is None or d.at > through or (new and d.at == through)}
+    turned |= {begun[key] for key, void in course.voids.items() if void.fact in new}
+    rerated = [fact.data for fact in facts if fact.kind == "period.rerated"]
+    turned |= {begun[str(data["subscription"]), int(str(data["n"]))] for data in rerated}
+    return turned | {fact.at for fact in facts if fact.id in new}
 
 
-def _due(pins: Pins, position: Position, now: datetime) -> list[datetime]:
-    """The instants up to now at which a period opens that has not opened yet."""
-    subscription = pins.subscription
-    if subscription is None or subscription.started_at > now:
-        return []
-    first = [] if position.opened else [subscription.started_at]
-    through = subscription.period_at(now) + 1
-    return first + [subscription.renewal(n) for n in range(max(1, position.opened), through)]
-
-
-def _roster(
-    memory: Memory, facts: Sequence[Fact], workspace: str, policy: Policy, change: Change, refold: frozenset[str]
-) -> None:
+def _roster(memory: Memory, facts: Sequence[Fact], ground: Ground, change: Change, refold: frozenset[str]) -> None:
     """Advance heads by the facts in order; fold late people again."""
     if not facts and not refold:
         return
@@ -135,21 +154,25 @@ def _roster(
     members = {fact.member for fact in facts if fact.member}
     boards = {fact.board for fact in facts if fact.board and fact.kind in BOARD_KINDS}
     heads = memory.heads(pairs, members, boards)
-    again = late_boards(facts, heads.boards)
+    old = [fact for fact in facts if seen_from(fact, ground.accepted) > fact.at]
+    turns = ground.turns
+    # Whoever something happened to before the seat policy turned is judged once more where it did.
+    old += [fact for fact in facts if turns and fact.at < turns[-1][0]]
+    again = late_boards(facts, heads.boards) | {fact.board for fact in old if fact.board}
     if again - boards:
         heads = memory.heads(pairs, members, boards | again)
-    late = late_members(facts, heads, again) | refold
+    late = late_members(facts, heads, again) | refold | {fact.member for fact in old if fact.member}
     for seats in heads.seats.values():
         for member in late & seats.keys():
             del seats[member]
-    fold = Fold(heads, workspace, policy)
+    fold = Fold(heads, ground.workspace, turns)
     fold.show(fact for fact in facts if fact.board not in again)
     change.flips = list(fold.run(f for f in facts if f.member not in late and f.board not in again))
     _keep(fold, change)
     for flip in change.flips:
         change.steps[flip.at] += 1 if flip.billable else -1
     if late or again:
-        _again(memory, late, again, workspace, policy, change)
+        _again(memory, late, again, ground, change)
 
 
 def _keep(fold: Fold, change: Change) -> None:
@@ -158,12 +181,15 @@ def _keep(fold: Fold, change: Change) -> None:
     change.seats |= {(board, member): fold.heads.seats[board][member] for board, member in fold.seats}
 
 
-def _again(memory: Memory, late: set[str], again: set[str], workspace: str, policy: Policy, change: Change) -> None:
+def _again(memory: Memory, late: set[str], again: set[str], ground: Ground, change: Change) -> None:
     """Fold late people from an empty head over their own and their boards' whole history."""
     history, showing, old = memory.history(late, again)
-    fold = Fold(Heads(), workspace, policy)
-    fold.show([*showing, *(fact for fact in history if fact.kind in BOARD_KINDS)])
-    change.spans = spans_of(fold.run(history))
+    history = standing_in(history)
+    seen = {fact.id: seen_from(fact, ground.accepted) for fact in (*history, *showing)}
+    fold = Fold(Heads(), ground.workspace, ground.turns)
+    shown = [*showing, *(fact for fact in history if fact.kind in BOARD_KINDS)]
+    fold.show(fact for fact in shown if seen[fact.id] == fact.at)
+    change.spans = spans_of(fold.run_seen(history, shown, seen))
     change.rewritten = late
     _keep(fold, change)
     change.steps.update(deltas(change.spans))
@@ -171,75 +197,30 @@ def _again(memory: Memory, late: set[str], again: set[str], workspace: str, poli
 
 
 def _rewrite_lines(
-    memory: Memory, pins: Pins, now: datetime, since: datetime, position: Position, change: Change
+    memory: Memory, ground: Ground, now: datetime, since: datetime, position: Position, change: Change
 ) -> None:
     """Walk occupancy from the first changed instant to now; everything before it stands."""
-    subscription = pins.subscription
-    assert subscription is not None  # noqa: S101 - the caller asked
     steps = Counter(change.steps)
     openings = [Span(flip.member, flip.at, flip.fact_id) for flip in change.flips if flip.billable] + change.spans
     occupied, purchased = position.occupied, position.purchased
+    before = ground.course.before(since)
     if position.frontier is not None and since <= position.frontier:
         stored = memory.steps(since)
         occupied -= sum(stored.values())
         steps.update(stored)
-        purchased = memory.bought(subscription.period_at(since), since)
+        bought = memory.bought(before.key, since) if before else 0
+        purchased = ground.course.licences(bought, before.key, before.opens, since) if before else 0
         change.old_lines = memory.lines(since)
         openings += [span for span in memory.openings(since) if span.member not in change.rewritten]
-    walk = _Walk(pins, subscription, occupied, purchased, _by_instant(openings))
-    change.new_lines = list(walk.lines(steps, since, now))
-    change.position = replace(change.position, purchased=walk.purchased)
+    walk = Walk(ground.course, ground.pins, occupied, purchased, _by_instant(openings), before)
+    change.new_lines = list(walk.lines(steps, since))
+    kept = ground.course.at(now) or ground.course.suspended  # what is suspended may outlast its period
+    change.position = replace(change.position, purchased=walk.purchased if kept else 0)
 
 
 def _by_instant(openings: Sequence[Span]) -> dict[datetime, list[str]]:
     filled: dict[datetime, list[str]] = {}
     for span in openings:
-        filled.setdefault(span.start, []).append(span.fact_id)
+        if span.fact_id:
+            filled.setdefault(span.start, []).append(span.fact_id)
     return filled
-
-
-@dataclass(slots=True)
-class _Walk:
-    """Auto seats, step by step: the high-water mark within a period, shrunk to occupied at each renewal."""
-
-    pins: Pins
-    subscription: Subscription
-    occupied: int
-    purchased: int
-    filled: dict[datetime, list[str]]
-
-    def lines(self, steps: Counter[datetime], since: datetime, now: datetime) -> Iterator[Line]:
-        starts = self.subscription.started_at
-        opens = {at: n for n, at in self._openings(since, now)}
-        for at in sorted({at for at in steps if at >= since} | opens.keys()):
-            n = opens.get(at)
-            if n:
-                yield from self._open(n, at, self.occupied)
-            self.occupied += steps[at]
-            if at < starts:
-                continue
-            if n == 0:
-                chosen = self.subscription.opening_seats
-                yield from self._open(0, at, self.occupied if chosen is None else chosen)
-            if self.occupied > self.purchased:
-                yield self._add(at)
-
-    def _openings(self, since: datetime, now: datetime) -> Iterator[tuple[int, datetime]]:
-        starts = self.subscription.started_at
-        if since <= starts <= now:
-            yield 0, starts
-        for n in range(max(1, self.subscription.period_at(since)), self.subscription.period_at(now) + 1):
-            at = self.subscription.renewal(n)
-            if since <= at:
-                yield n, at
-
-    def _open(self, n: int, at: datetime, seats: int) -> Iterator[Line]:
-        self.purchased = seats
-        if seats:
-            yield period_line(self.subscription, n, self.pins.of(n), seats, at, (self.subscription.fact_id,))
-
-    def _add(self, at: datetime) -> Line:
-        n = self.subscription.period_at(at)
-        more, self.purchased = self.occupied - self.purchased, self.occupied
-        facts = tuple(sorted(self.filled.get(at, ())))
-        return added_line(self.subscription, n, self.pins.of(n), more, at, facts)

@@ -1,94 +1,57 @@
-"""Lines owed, and the terms they are computed under. Shared vocabulary; no decision lives here."""
+"""Lines owed. Shared vocabulary; no decision lives here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from fractions import Fraction
 
 from billing.core import calendar
-from billing.core.classification import RULE_VERSION
+from billing.core.classification import ORDINARY, Policy
+from billing.core.course import Course, Order, Stretch, Switch, Void
 from billing.core.money import Rounding, rounded
-from billing.core.proration import Method, Period, share_left
+from billing.core.plans import Terms
+from billing.core.proration import Method, share_left
 
-#: The rules a line of each kind applies, in the order a person would tell them.
+#: The rules a line of each kind applies, in the order a person would tell them, where its plan names no others.
 RULES: Mapping[str, tuple[str, ...]] = {
     "period": ("TR-01", "TR-22"),
     "renewal": ("TR-09", "TR-22", "XX-10"),
+    "switched": ("TR-24", "TR-22"),
+    "resumed": ("XX-02",),
     "seats_added": ("TR-08", "XX-02"),
+    "licences_added": ("CW-15", "B-11"),
+    "licences_bought": ("CW-08",),
+    "plan_changed": ("B-06", "XX-02"),
+    "interval_credit": ("TR-24", "XX-02"),
+    "option": ("BL-28",),
 }
+#: The kinds whose seats were bought: what a period has purchased is their sum.
+BOUGHT = ("period", "seats_added", "licences_added", "licences_bought")
+
+#: The terms each billed period pinned, by subscription and number (law 3).
+Pins = Mapping[tuple[str, int], Terms]
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a period is billed under, pinned when it opens (law 3). `unit_amount` is minor units per seat and period."""
-
-    price_id: str
-    plan: str
-    interval: str
-    currency: str
-    unit_amount: int
-    method: Method = "months_days"
-    rounding: Rounding = "half_up"
-    shape: str = "auto_seats"
-    guests_free: bool = False
-    closed_boards_count: bool = False
-    catalogue_version: int = 1
-    rule_version: int = RULE_VERSION
-
-    @property
-    def months(self) -> int:
-        """Months in a period."""
-        return calendar.MONTHS[self.interval]
+#: Before every fact there can be.
+_ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """One workspace's run of a plan. `started_at` (UTC) is the start command's instant, `anchor` a civil date.
-
-    `opening_seats`: seats already paid for elsewhere up to the first renewal: posted, never charged. `payment_method`:
-    card or bank_transfer; without one a charge is held (TR-12).
-    """
-
-    id: str
-    started_at: datetime
-    anchor: date
-    zone: str
-    months: int
-    fact_id: str
-    opening_seats: int | None = None
-    payment_method: str | None = None
-
-    def period(self, n: int) -> Period:
-        """Its period `n`, 0-based."""
-        return Period(self.anchor, self.months, n, self.zone)
-
-    def renewal(self, n: int) -> datetime:
-        """The instant (UTC) at which period `n` >= 1 opens: the local midnight of the anchor."""
-        return calendar.midnight(calendar.period_start(self.anchor, self.months, n), self.zone)
-
-    def period_at(self, instant: datetime) -> int:
-        """The number of the period an instant lies in."""
-        day = calendar.local_date(instant, self.zone)
-        return calendar.period_of(self.anchor, self.months, day)
-
-
-@dataclass(frozen=True, slots=True)
-class Pins:
-    """The subscription of a workspace and the terms each of its opened periods pinned, by period number."""
-
-    subscription: Subscription | None = None
-    terms: Mapping[int, Terms] | None = None
-
-    def of(self, n: int) -> Terms:
-        """The terms of period `n`. Raises KeyError when that period has not opened."""
-        return (self.terms or {})[n]
+def policies(course: Course, pins: Pins, base: Policy = ORDINARY) -> list[tuple[datetime, Policy]]:
+    """From when (UTC) on which seat policy holds, where it changes; `base`, the tool's own, before the first period."""
+    turns = [(one.billed_at, pins[one.key].policy) for one in course.stretches]
+    turns += [(one.at, one.terms.policy) for one in course.switches]
+    changes: list[tuple[datetime, Policy]] = [] if base == ORDINARY else [(_ALWAYS, base)]
+    for at, policy in sorted(turns, key=lambda turn: turn[0]):
+        if policy != (changes[-1][1] if changes else ORDINARY):
+            changes.append((at, policy))
+    return changes
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One amount owed. `amount` is minor units, rounded once from `exact` (law 8).
+    """One amount owed. `amount` is minor units, rounded once from `exact` (law 8); a fraction below 0 gives back.
 
-    `facts` are the ids of the facts that filled the seats, `instant` is UTC.
+    `facts` are the ids of the facts behind the seats, `instant` is UTC.
     """
 
     subscription: str
@@ -116,37 +79,58 @@ class Line:
         return self.unit_amount * self.seats * self.fraction
 
 
-def period_line(
-    subscription: Subscription, n: int, terms: Terms, seats: int, instant: datetime, facts: tuple[str, ...] = ()
-) -> Line:
-    """The line that opens period `n` with `seats` (TR-01, TR-09, TR-22)."""
-    rules = RULES["renewal" if n else "period"]
-    return _line(subscription, n, "period", instant, terms, seats, Fraction(1), rules, facts)
+def period_line(stretch: Stretch, terms: Terms, seats: int) -> Line:
+    """The line that opens a period with `seats` (TR-01, TR-09, TR-22, CW-09, BL-05)."""
+    told = "resumed" if stretch.share else "period" if stretch.n == 0 else "switched" if stretch.by_fact else "renewal"
+    fraction = share_left(terms.method, stretch.period, stretch.opens) if stretch.share else Fraction(1)
+    return _line(stretch.key, "period", stretch.opens, terms, seats, fraction, (stretch.fact,), told)
 
 
 def added_line(
-    subscription: Subscription, n: int, terms: Terms, seats: int, instant: datetime, facts: tuple[str, ...]
+    stretch: Stretch, terms: Terms, kind: str, seats: int, instant: datetime, facts: tuple[str, ...]
 ) -> Line:
-    """The line of seats bought within period `n`, prorated to its end (TR-08, XX-02)."""
-    fraction = share_left(terms.method, subscription.period(n), instant)
-    return _line(subscription, n, "seats_added", instant, terms, seats, fraction, RULES["seats_added"], facts)
+    """The line of seats or licences bought within a period, prorated to its end (TR-08, CW-15, XX-02)."""
+    fraction = share_left(terms.method, stretch.period, instant)
+    return _line(stretch.key, kind, instant, terms, seats, fraction, facts)
+
+
+def changed_line(stretch: Stretch, before: Terms, switch: Switch, seats: int) -> Line:
+    """The line on the price difference of a plan change within a period (B-06, B-22)."""
+    fraction = share_left(switch.terms.method, stretch.period, switch.at)
+    terms = replace(switch.terms, unit_amount=switch.terms.unit_amount - before.unit_amount)
+    return _line(stretch.key, "plan_changed", switch.at, terms, seats, fraction, (switch.fact,))
+
+
+def credit_line(stretch: Stretch, terms: Terms, seats: int, instant: datetime, fact: str) -> Line:
+    """The line that gives back what is left of a period that another interval cut short (TR-24, A-08)."""
+    fraction = -share_left(terms.method, stretch.period, instant)
+    return _line(stretch.key, "interval_credit", instant, terms, seats, fraction, (fact,))
+
+
+def order_line(order: Order, count: int, facts: tuple[str, ...]) -> Line:
+    """The one-off line of an option (BL-28), `count` times ordered at one instant."""
+    return _line(order.key, f"option:{order.option}", order.at, order.terms, count, Fraction(1), facts, "option")
+
+
+def voided(line: Line, void: Void) -> Line:
+    """The line as it stands when its whole period was taken back: its seats, and nothing of its amount."""
+    return replace(line, fraction=Fraction(0), amount=0, rules=(*line.rules, void.rule), facts=(void.fact,))
 
 
 def _line(
-    subscription: Subscription,
-    n: int,
+    key: tuple[str, int],
     kind: str,
     instant: datetime,
     terms: Terms,
     seats: int,
     fraction: Fraction,
-    rules: tuple[str, ...],
     facts: tuple[str, ...],
+    told: str = "",
 ) -> Line:
     exact = terms.unit_amount * seats * fraction
     return Line(
-        subscription=subscription.id,
-        n=n,
+        subscription=key[0],
+        n=key[1],
         kind=kind,
         instant=instant,
         unit_amount=terms.unit_amount,
@@ -156,6 +140,6 @@ def _line(
         currency=terms.currency,
         method=terms.method,
         rounding=terms.rounding,
-        rules=rules,
+        rules=tuple(terms.line_rules.get(told or kind, RULES[told or kind])),
         facts=facts,
     )

@@ -5,12 +5,12 @@ roster and whatever the history. A person whose facts came late is folded again 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 
-from billing.core.classification import Membership, Policy, Standing, classify
+from billing.core.classification import ORDINARY, Membership, Policy, Standing, classify
 from billing.core.facts import BOARD_KINDS, Fact, order
 
 
@@ -90,10 +90,10 @@ class Flip:
 class Fold:
     """Advances heads by facts in their order and notes each flip. `touched` are the people and boards it changed."""
 
-    def __init__(self, heads: Heads, workspace: str, policy: Policy) -> None:
+    def __init__(self, heads: Heads, workspace: str, policies: Sequence[tuple[datetime, Policy]] = ()) -> None:
         self.heads = heads
         self.workspace = workspace
-        self.policy = policy
+        self.policies = policies
         self.touched: set[str] = set()
         self.boards: set[str] = set()
         self.seats: set[tuple[str, str]] = set()
@@ -108,14 +108,61 @@ class Fold:
             for member, fact_id in causes.items():
                 yield from self._judge(member, at, fact_id)
 
+    def run_seen(self, facts: Sequence[Fact], shown: Sequence[Fact], seen: Mapping[str, datetime]) -> Iterator[Flip]:
+        """Fold whole histories from nothing, each fact from when it is seen on (`seen`, by id; law 10), and judge
+        everybody anew where the seat policy turns. `shown`: the facts that show who owns their boards."""
+        waiting: defaultdict[datetime, list[Fact]] = defaultdict(list)
+        for fact in sorted(facts, key=order):
+            waiting[seen[fact.id]].append(fact)
+        turns = {at for at, _ in self.policies}
+        for at in sorted({*waiting, *turns}):
+            new = waiting.get(at, [])
+            old = [fact for fact in new if fact.at < at]
+            causes = self._anew(facts, shown, seen, at, old) if old else {m: f.id for f in new for m in self._apply(f)}
+            if at in turns:
+                causes |= {member: causes.get(member, "") for member in self.heads.members}
+            for member, fact_id in causes.items():
+                yield from self._judge(member, at, fact_id)
+
+    def _anew(
+        self,
+        facts: Sequence[Fact],
+        shown: Sequence[Fact],
+        seen: Mapping[str, datetime],
+        at: datetime,
+        old: Sequence[Fact],
+    ) -> dict[str, str]:
+        """Everything in sight at `at` again, in its own order, because something older came into sight."""
+        before, self.heads = self.heads, Heads()
+        self.show(fact for fact in shown if seen[fact.id] == fact.at or seen[fact.id] <= at)
+        causes: dict[str, str] = {}
+        prompt: dict[str, str] = {}
+        for fact in sorted((fact for fact in facts if seen[fact.id] <= at), key=order):
+            touched = self._apply(fact)
+            if seen[fact.id] == fact.at == at:
+                prompt.update(dict.fromkeys(touched, fact.id))
+        for name, head in self.heads.members.items():
+            was = before.members.get(name, MemberHead())
+            head.billable, head.rule, head.since, head.fact_id = was.billable, was.rule, was.since, was.fact_id
+            boards = {fact.board for fact in facts if fact.member == name and seen[fact.id] <= at}
+            mine = [f.id for f in old if f.member == name or (f.member is None and f.board in boards)]
+            causes[name] = mine[-1] if mine else ""
+        return causes | prompt
+
+    def policy_at(self, at: datetime) -> Policy:
+        """The seat policy in force."""
+        return next((policy for since, policy in reversed(self.policies) if since <= at), ORDINARY)
+
     def _judge(self, name: str, at: datetime, fact_id: str) -> Iterator[Flip]:
         head = self.heads.members[name]
-        verdict = classify(head.standing(), self.policy)
+        verdict = classify(head.standing(), self.policy_at(at))
         if verdict.billable != head.billable:
             yield Flip(at, name, verdict.billable, fact_id)
         if (verdict.billable, verdict.rule) != (head.billable, head.rule) or head.since is None:
-            head.billable, head.rule, head.since, head.fact_id = verdict.billable, verdict.rule, at, fact_id
-        head.last_at = at
+            head.billable, head.rule, head.since = verdict.billable, verdict.rule, at
+            head.fact_id = fact_id or head.fact_id
+        if fact_id:  # a turn of the seat policy is nobody's fact
+            head.last_at = at
         self.touched.add(name)
 
     def _apply(self, fact: Fact) -> Iterable[str]:

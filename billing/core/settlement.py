@@ -1,9 +1,10 @@
 """What becomes of a difference between the statement and the ledger (law 2). Pure; the edge writes the decision."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from billing.core.lines import Line
+from billing.core.tax import Tax
 
 #: How a negative difference meets a charge, by the charge's status, in the order the law gives.
 _MEETS: dict[str, str] = {
@@ -18,6 +19,8 @@ _MEETS: dict[str, str] = {
     "cancelled": "forgone",
 }
 _TURN = {how: turn for turn, how in enumerate(("shrunk", "waiting", "reduced", "credited", "forgone"))}
+#: Lines that give back; when less is given back after all, that is netted before anything is asked for.
+_GIVING = "interval_credit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,53 +30,87 @@ class Difference:
     line: Line
     amount: int
 
+    @property
+    def period(self) -> tuple[str, int]:
+        """The subscription and the period it belongs to."""
+        return self.line.subscription, self.line.n
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one charge still asks, or has collected, for one line: `left` minor units, > 0."""
+    """What one charge still asks, or has collected, for one line: `left` minor units, > 0, before any tax on top.
+
+    `standing` is the sum of all its charge's lines less what was taken off, `tax` the charge's; `credit` is the credit
+    it used, of which `returned` was given back since.
+    """
 
     charge: str
     key: str
     status: str
     left: int
+    standing: int = 0
+    tax: Tax = field(default_factory=Tax)
+    credit: int = 0
+    returned: int = 0
+
+    @property
+    def period(self) -> tuple[str, int]:
+        """The subscription and the period of its line, read from the line's key."""
+        subscription, n, _ = self.key.split("/", 2)
+        return subscription, int(n)
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """A part of a negative difference given to one charge. `how`: shrunk, waiting, reduced, credited or forgone."""
+    """A part of a negative difference given to one charge. `how`: shrunk, waiting, reduced, credited, forgone, or
+    granted (no charge holds it: it was paid elsewhere). `amount` is without, `gross` with the tax on top, `tax` the tax
+    in it."""
 
     charge: str
     key: str
     amount: int
     how: str
+    gross: int
+    tax: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Money of one charge that can still be paid back: minor units."""
+
+    charge: str
+    left: int
 
 
 @dataclass(slots=True)
 class Decision:
-    """What to write: reductions of earlier charges, and at most one new charge.
+    """What to write: reductions of earlier charges, refunds, and at most one new charge.
 
-    `lines` are the positive differences; the new charge asks for their sum less `credit_used`; `credit_gained` is
-    what the reductions put into the workspace's credit. All minor units.
+    `lines` are the positive differences; the new charge asks for their sum and tax less `credit_used`; `refunds` pay
+    back what reductions would else put into the workspace's credit. All minor units.
     """
 
     reductions: list[Reduction] = field(default_factory=list)
     lines: list[Difference] = field(default_factory=list)
+    refunds: list[Collected] = field(default_factory=list)
     credit_used: int = 0
+    tax: Tax = field(default_factory=Tax)
 
     @property
     def credit_gained(self) -> int:
-        """Credit that collected parts became."""
-        return sum(reduction.amount for reduction in self.reductions if reduction.how == "credited")
+        """Credit that collected parts became, refunds not in it."""
+        gained = sum(one.gross for one in self.reductions if one.how in ("credited", "granted"))
+        return gained - sum(refund.left for refund in self.refunds)
 
     @property
     def total(self) -> int:
-        """Sum of the new charge's lines, before credit."""
+        """Sum of the new charge's lines, before tax on top and credit."""
         return sum(difference.amount for difference in self.lines)
 
     @property
     def amount(self) -> int:
         """What the new charge asks for; nothing is sent when it is not positive."""
-        return self.total - self.credit_used
+        return self.tax.gross(self.total) - self.credit_used
 
 
 def differences(posted: Iterable[Line], owed: Iterable[Line], causes: tuple[str, ...] = ()) -> list[Difference]:
@@ -117,40 +154,121 @@ def _differs(old: Line, new: Line) -> bool:
     return (old.seats, old.fraction, old.rules, old.facts) != (new.seats, new.fraction, new.rules, new.facts)
 
 
-def decide(found: Sequence[Difference], shares: Iterable[Share], credit: int, *, charged: bool = True) -> Decision:
+def decide(
+    found: Sequence[Difference],
+    shares: Iterable[Share],
+    credit: int,
+    *,
+    tax: Tax | None = None,
+    elsewhere: frozenset[tuple[str, int]] = frozenset(),
+    till: Sequence[Collected] | None = None,
+) -> Decision:
     """Apply law 2: negative differences to earlier charges in its order, then one charge for the positive ones.
 
-    `credit` is the workspace's credit before (>= 0). `charged` False: the positive lines are posted and never charged
-    (seats already paid for elsewhere).
+    `credit` is the workspace's credit before (>= 0), `tax` that of the new charge. The opening lines of periods
+    `elsewhere` were paid elsewhere: nothing is asked for them, and what is given back of them is credit. `till`: a
+    rule pays back (TR-26), from these charges.
     """
-    decision = Decision()
-    by_key: dict[str, list[Share]] = {}
-    for share in shares:
-        by_key.setdefault(share.key, []).append(share)
-    for difference in found:
-        if difference.amount < 0:
-            decision.reductions += _reduce(-difference.amount, by_key.get(difference.line.key, []))
-        elif difference.amount > 0 and charged:
-            decision.lines.append(difference)
-    decision.credit_used = min(decision.total, credit + decision.credit_gained)
+    decision = Decision(tax=tax or Tax())
+    netted = [one for one in _netted(found) if one.period not in elsewhere or one.line.kind != "period"]
+    drawer = _Drawer(list(shares))
+    falling = [one for one in netted if one.amount < 0]
+    left = [replace(one, amount=-drawer.take(one, decision.reductions)) for one in falling]
+    rising = [one for one in netted if one.amount > 0]
+    for one in _set_against(rising, left):
+        if one.amount > 0:
+            decision.lines.append(one)
+        elif one.amount < 0:
+            decision.reductions.append(Reduction("", one.line.key, -one.amount, "granted", -one.amount))
+    if till is not None:
+        decision.refunds = _paid_back(decision.credit_gained + drawer.returned(), till)
+    decision.credit_used = max(0, min(decision.tax.gross(decision.total), credit + decision.credit_gained))
     return decision
 
 
-def _reduce(amount: int, shares: list[Share]) -> list[Reduction]:
-    """Give `amount` to the charges of the line: unsent ones first, collected ones last, the newest first in each."""
-    known = [share for share in shares if share.status in _MEETS]
-    turns = sorted(known, key=lambda share: share.charge, reverse=True)
-    turns.sort(key=lambda share: _TURN[_MEETS[share.status]])
-    given = []
-    for share in turns:
-        part = min(amount, share.left)
+def _netted(found: Sequence[Difference]) -> list[Difference]:
+    """Less given back than before is set against what falls in the same period; only the rest is asked for."""
+    giving = [one for one in found if one.amount > 0 and one.line.kind == _GIVING]
+    falling = [one for one in found if one.amount < 0]
+    rest = {one.line.key: one for one in _set_against(giving, falling)}
+    return [rest.get(one.line.key, one) for one in found]
+
+
+def _set_against(rising: Sequence[Difference], falling: Sequence[Difference]) -> list[Difference]:
+    """The differences with what falls taken off what rises in the same period.
+
+    An interval's end may have been given back from the charge of any line of its period, so what then falls of that
+    line can be more than its charges still hold.
+    """
+    amounts = [one.amount for one in falling]
+    rest = []
+    for one in rising:
+        for i, other in enumerate(falling):
+            if other.period == one.period:
+                part = min(one.amount, -amounts[i])
+                one, amounts[i] = replace(one, amount=one.amount - part), amounts[i] + part  # noqa: PLW2901
+        rest.append(one)
+    return rest + [replace(one, amount=amount) for one, amount in zip(falling, amounts, strict=True)]
+
+
+class _Drawer:
+    """What charges still ask or have collected, as one decision draws on it."""
+
+    def __init__(self, shares: Sequence[Share]) -> None:
+        self._left = {(share.charge, share.key): share.left for share in shares}
+        self._standing = {share.charge: share.standing or share.left for share in shares}
+        known = sorted((s for s in shares if s.status in _MEETS), key=lambda share: share.charge, reverse=True)
+        self._shares = sorted(known, key=lambda share: _TURN[_MEETS[share.status]])
+
+    def take(self, difference: Difference, reductions: list[Reduction]) -> int:
+        """Give a negative difference to the charges of its line: unsent ones first, collected ones last, the newest
+        first in each; then to the other charges of its period. Answers what no charge was left for."""
+        amount = -difference.amount
+        own = [share for share in self._shares if share.key == difference.line.key]
+        others = [s for s in self._shares if s.key != difference.line.key and s.period == difference.period]
+        for share in own + others:
+            part = min(amount, self._left[share.charge, share.key])
+            if part > 0:
+                reductions.append(self._reduced(share, part))
+                amount -= part
+        return amount
+
+    def returned(self) -> int:
+        """The credit that charges had used and need no longer, because they ask for less: never collected anew."""
+        unpaid = {share.charge: share for share in self._shares if _MEETS[share.status] in ("shrunk", "reduced")}
+        return sum(
+            max(0, share.credit - share.tax.gross(self._standing[charge]) - share.returned)
+            for charge, share in unpaid.items()
+        )
+
+    def _reduced(self, share: Share, part: int) -> Reduction:
+        standing = self._standing[share.charge]
+        self._left[share.charge, share.key] -= part
+        self._standing[share.charge] -= part
+        gross, tax = share.tax.taken(standing, part), share.tax.taken_part(standing, part)
+        return Reduction(share.charge, share.key, part, _MEETS[share.status], gross, tax)
+
+
+def _paid_back(amount: int, till: Sequence[Collected]) -> list[Collected]:
+    """A refund of `amount`, limited to what was collected, the newest charge first (A-09)."""
+    refunds = []
+    for charge in till:
+        part = min(amount, charge.left)
         if part > 0:
-            given.append(Reduction(share.charge, share.key, part, _MEETS[share.status]))
+            refunds.append(Collected(charge.charge, part))
             amount -= part
-    return given
+    return refunds
 
 
 def shrunk(asked: int, credit_used: int, by: int) -> tuple[int, int]:
     """A charge not yet sent, made smaller by `by`: (what it now asks, credit given back). Minor units."""
     back = max(0, by - asked)
     return max(0, asked - by), min(back, credit_used)
+
+
+def obligations(lines: Sequence[Difference]) -> Mapping[str, object]:
+    """What a charge of these lines is for: the last line's subscription and period, and the purpose (law 6)."""
+    last = lines[-1].line
+    kinds = {difference.line.kind.partition(":")[0] for difference in lines}
+    purpose = "period" if "period" in kinds else "option" if kinds == {"option"} else "seats"
+    return {"subscription": last.subscription, "n": last.n, "purpose": purpose}

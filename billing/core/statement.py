@@ -1,180 +1,165 @@
 """The full statement: what the whole history says is owed, replayed plainly from the first fact.
 
 This is the truth and the oracle. Its incremental form (`incremental.py`) is another way to the same lines and shares
-nothing with it but money, calendar, proration and classification, so that each can catch the other's fault.
+nothing with it but money, calendar, proration, classification, lines and the course of commands and payments (which
+nobody hears late), so that each can catch the other's fault.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
 
-from billing.core.classification import ORDINARY, Membership, Policy, Standing, classify
-from billing.core.facts import Fact, order
-from billing.core.lines import Line, Pins, Subscription, Terms, added_line, period_line
-
-
-@dataclass(slots=True)
-class _Person:
-    membership: Membership = "none"
-    deactivated: bool = False
-    on: set[str] = field(default_factory=set)
-    billable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Occupancy:
-    """How many seats are occupied from `at` on (after all facts of that instant), and who filled one at it."""
-
-    at: datetime
-    occupied: int
-    filled_by: tuple[str, ...]
+from billing.core.classification import ORDINARY, Policy
+from billing.core.course import Course, Grant, Stretch, Switch
+from billing.core.facts import Fact
+from billing.core.life import course
+from billing.core.lines import (
+    BOUGHT,
+    Line,
+    Pins,
+    added_line,
+    changed_line,
+    credit_line,
+    order_line,
+    period_line,
+    policies,
+    voided,
+)
+from billing.core.plans import Terms
+from billing.core.replay import Occupancy, Replay
 
 
-class Replay:
-    """The roster of one workspace, replayed fact by fact. `workspace` is the tool's own id of it."""
-
-    def __init__(self, workspace: str, facts: Iterable[Fact], policy: Policy = ORDINARY) -> None:
-        self.workspace = workspace
-        self.policy = policy
-        self.people: defaultdict[str, _Person] = defaultdict(_Person)
-        self.closed: set[str] = set()
-        self.history: list[Occupancy] = []
-        self._facts = sorted(facts, key=order)
-        self.owner: dict[str, str | None] = self._first_owners()
-        self._replay()
-
-    def _first_owners(self) -> dict[str, str | None]:
-        """Each board's owner before its first attach or detach: what its earliest delivery showed, if it was before."""
-        owners: dict[str, str | None] = {}
-        settled: set[str] = set()
-        for fact in self._facts:
-            if fact.board is None or fact.board in settled:
-                continue
-            if fact.kind in ("board.attached", "board.detached"):
-                settled.add(fact.board)
-            elif fact.owner is not None:
-                owners[fact.board] = fact.owner
-                settled.add(fact.board)
-        return owners
-
-    def _replay(self) -> None:
-        occupied = 0
-        for at, group in groupby(self._facts, key=lambda fact: fact.at):
-            touched: dict[str, str] = {}
-            for fact in group:
-                touched.update(dict.fromkeys(self._apply(fact), fact.id))
-            filled = []
-            for name, fact_id in touched.items():
-                person = self.people[name]
-                before, person.billable = person.billable, classify(self.standing(name), self.policy).billable
-                occupied += person.billable - before
-                if person.billable and not before:
-                    filled.append(fact_id)
-            self.history.append(Occupancy(at, occupied, tuple(sorted(filled))))
-
-    def _apply(self, fact: Fact) -> list[str]:
-        """Change the state by one fact; answers whom it touches."""
-        if fact.member is not None:
-            self._apply_to_person(fact, self.people[fact.member])
-            return [fact.member]
-        if fact.board is None:
-            return []
-        if fact.kind == "board.attached":
-            self.owner[fact.board] = fact.workspace
-        elif fact.kind == "board.detached" and fact.workspace in (None, self.owner.get(fact.board)):
-            self.owner[fact.board] = None
-        elif fact.kind == "board.closed":
-            self.closed.add(fact.board)
-        elif fact.kind == "board.reopened":
-            self.closed.discard(fact.board)
-        return [name for name, person in self.people.items() if fact.board in person.on]
-
-    def _apply_to_person(self, fact: Fact, person: _Person) -> None:
-        match fact.kind:
-            case "member.joined":
-                person.membership = "member"
-            case "member.left":
-                person.membership = "none"
-            case "member.invited":
-                # Somebody already on a board has an account: the invitation makes nobody virtual (TR-18, A-06).
-                if person.membership == "none" and (not person.on or fact.data.get("unconfirmed")):
-                    person.membership = "pending"
-            case "member.deactivated":
-                person.deactivated = True
-            case "member.reactivated":
-                person.deactivated = False
-            case "board.member_added":
-                person.on.add(fact.board or "")
-            case "board.member_removed":
-                person.on.discard(fact.board or "")
-
-    def standing(self, name: str) -> Standing:
-        """All that classification looks at, for one person, after the last fact."""
-        person = self.people[name]
-        mine = [board for board in person.on if self.owner.get(board) == self.workspace]
-        shut = sum(board in self.closed for board in mine)
-        return Standing(person.membership, person.deactivated, len(mine) - shut, shut)
-
-    def boards_of(self, name: str) -> list[str]:
-        """The workspace's boards a person is on."""
-        return sorted(board for board in self.people[name].on if self.owner.get(board) == self.workspace)
-
-    def occupied_before(self, instant: datetime) -> int:
-        """Seats occupied just before an instant (UTC)."""
-        earlier = [step.occupied for step in self.history if step.at < instant]
-        return earlier[-1] if earlier else 0
-
-
-def statement(facts: Iterable[Fact], pins: Pins, now: datetime, workspace: str) -> tuple[Line, ...]:
+def statement(
+    facts: Iterable[Fact], pins: Pins, now: datetime, workspace: str, zone: str, base: Policy = ORDINARY
+) -> tuple[Line, ...]:
     """What is owed at `now` (UTC) by everything that happened up to it, in time order.
 
-    Pure. `pins` holds the terms of every period opened by `now`; `workspace` is the tool's own id. Raises KeyError
-    when an opened period has no pinned terms.
+    Pure. `pins` holds the terms of every period billed by `now`; `workspace` is the tool's own id, `zone` its time
+    zone, `base` the tool's seat policy before the first period. Raises KeyError when a billed period pinned no terms.
     """
-    subscription = pins.subscription
-    if subscription is None or subscription.started_at > now:
-        return ()
-    first = pins.of(0)
-    policy = Policy(first.guests_free, first.closed_boards_count)
-    replay = Replay(workspace, (fact for fact in facts if fact.at <= now), policy)
+    known = [fact for fact in facts if fact.at <= now]
+    return priced(course(known, now, zone), known, pins, workspace, base)
+
+
+def priced(
+    life: Course, known: Sequence[Fact], pins: Pins, workspace: str, base: Policy = ORDINARY
+) -> tuple[Line, ...]:
+    """The lines of a course, on the roster that the `known` facts tell: the statement, or a what-if of it."""
+    replay = Replay(workspace, known, policies(life, pins, base), accepted(known))
     lines: list[Line] = []
-    for n in range(subscription.period_at(now) + 1):
-        lines += _period(subscription, n, pins, now, replay)
-    return tuple(lines)
+    held = 0
+    for stretch in life.stretches:
+        told = _flat(stretch, life, pins) if stretch.shape == "flat" else _seats(stretch, life, pins, replay, held)
+        held = sum(line.seats for line in told if line.kind in BOUGHT)
+        held += sum(grant.count for grant in life.grants if grant.key == stretch.key and grant.count < 0)
+        void = life.voids.get(stretch.key)
+        lines += [voided(line, void) for line in told] if void else told
+    return tuple(sorted([*lines, *_orders(life)], key=lambda line: (line.instant, line.n)))
 
 
-def _period(subscription: Subscription, n: int, pins: Pins, now: datetime, replay: Replay) -> list[Line]:
-    """The lines of one period: its opening quantity, then each rise of the high-water mark (auto seats)."""
-    terms = pins.of(n)
-    opens = subscription.renewal(n) if n else subscription.started_at
-    closes = subscription.renewal(n + 1)
-    seats = _opening(subscription, n, opens, replay)
-    lines = [period_line(subscription, n, terms, seats, opens, (subscription.fact_id,))] if seats else []
-    steps = [step for step in replay.history if opens <= step.at < closes]
-    if n == 0 and (not steps or steps[0].at > opens):
-        steps.insert(0, Occupancy(opens, replay.occupied_before(opens), ()))
-    return lines + _rises(subscription, n, terms, seats, steps)
+def accepted(facts: Iterable[Fact]) -> frozenset[str]:
+    """Facts older than the re-rating window that a person let move money all the same (law 10)."""
+    verdicts = [fact.data.get("facts") for fact in facts if fact.kind == "late.accepted"]
+    return frozenset(str(name) for names in verdicts if isinstance(names, list | tuple) for name in names)
 
 
-def _opening(subscription: Subscription, n: int, opens: datetime, replay: Replay) -> int:
-    """A renewal comes before every fact of its instant; the start counts the facts of its own (law 7)."""
-    if n:
-        return replay.occupied_before(opens)
-    if subscription.opening_seats is not None:
-        return subscription.opening_seats
-    until = [step.occupied for step in replay.history if step.at <= opens]
-    return until[-1] if until else 0
+def _flat(stretch: Stretch, life: Course, pins: Pins) -> list[Line]:
+    """One space at one price, whatever its people do; a plan change is charged its difference (BL-04, B-22)."""
+    lines = [period_line(stretch, pins[stretch.key], 1)]
+    terms = pins[stretch.key]
+    for switch in _switches(stretch, life):
+        lines.append(changed_line(stretch, terms, switch, 1))
+        terms = switch.terms
+    return lines + _credits(stretch, life, pins[stretch.key], 1)
 
 
-def _rises(subscription: Subscription, n: int, terms: Terms, seats: int, steps: Sequence[Occupancy]) -> list[Line]:
-    """A line for each instant at which more seats were occupied than ever before in the period (TR-06, TR-08)."""
+def _switches(stretch: Stretch, life: Course) -> list[Switch]:
+    return [switch for switch in life.switches if switch.key == stretch.key]
+
+
+def _seats(stretch: Stretch, life: Course, pins: Pins, replay: Replay, held: int) -> list[Line]:
+    """Auto seats and licences: the opening quantity, then what was bought, in time order.
+
+    `held`: the licences of the stretch before.
+    """
+    first = pins[stretch.key]
+    quantity = _opening(stretch, first, replay, held)
+    lines = [period_line(stretch, first, quantity)] if quantity else []
+    within = [step for step in replay.history if stretch.opens <= step.at < stretch.closes]
+    instants = {step.at: step for step in within}
+    resumed = {mute.ends: (mute.fact,) for mute in life.mutes if mute.ends and stretch.opens <= mute.ends}
+    grants = [grant for grant in life.grants if grant.key == stretch.key]
+    turns = [*resumed, *(grant.at for grant in grants), *(switch.at for switch in _switches(stretch, life))]
+    moments = {stretch.opens, *instants, *(at for at in turns if at <= stretch.closes)}
+    for at in sorted(moments):
+        terms = _terms(stretch, life, first, at, before=True)
+        mine = [grant for grant in grants if grant.at == at]
+        if more := sum(grant.count for grant in mine if grant.count > 0):
+            added = tuple(sorted(grant.fact for grant in mine if grant.count > 0))
+            lines.append(added_line(stretch, terms, "licences_added", more, at, added))
+        granted = sum(grant.count for grant in mine)
+        if not life.muted(at) and at < stretch.closes and _buys(stretch, terms):
+            step = instants.get(at) or Occupancy(at, replay.occupied_at(at), ())
+            step = replace(step, filled_by=tuple(sorted([*step.filled_by, *resumed.get(at, ())])))
+            risen = _rise(stretch, terms, quantity, step, mine)
+            lines += risen
+            quantity += sum(line.seats for line in risen)
+        quantity += granted
+        for switch in _switches(stretch, life):
+            if switch.at == at and quantity:
+                lines.append(changed_line(stretch, terms, switch, quantity))
+                terms = switch.terms
+    return lines + _credits(stretch, life, first, quantity)
+
+
+def _buys(stretch: Stretch, terms: Terms) -> bool:
+    """Seats are bought by themselves; licences only where it is so set (CW-08)."""
+    return stretch.shape != "licences" or terms.auto_purchase
+
+
+def _rise(stretch: Stretch, terms: Terms, quantity: int, step: Occupancy, grants: Sequence[Grant]) -> list[Line]:
+    """Seats bought because more are occupied than were ever bought (TR-06, TR-08).
+
+    Licences given up are given up after that; where it turns out that people still used them, they are bought back.
+    """
+    risen = max(0, step.occupied - quantity)
+    short = max(0, step.occupied - quantity - risen - sum(grant.count for grant in grants))
+    if not risen + short:
+        return []
+    given_up = [grant.fact for grant in grants if grant.count < 0] if short else []
+    kind = "licences_bought" if stretch.shape == "licences" else "seats_added"
+    return [added_line(stretch, terms, kind, risen + short, step.at, tuple(sorted([*step.filled_by, *given_up])))]
+
+
+def _terms(stretch: Stretch, life: Course, first: Terms, at: datetime, *, before: bool) -> Terms:
+    turned = [s.terms for s in _switches(stretch, life) if (s.at < at if before else s.at <= at)]
+    return turned[-1] if turned else first
+
+
+def _opening(stretch: Stretch, terms: Terms, replay: Replay, held: int) -> int:
+    """A renewal comes before every fact of its instant; what a fact opened counts those of its own (law 7)."""
+    if stretch.n == 0 and stretch.seats is not None:
+        return stretch.seats
+    if stretch.shape == "licences":
+        return max(held if stretch.n else 0, terms.minimum)
+    occupied = replay.occupied_at(stretch.opens) if stretch.by_fact else replay.occupied_before(stretch.opens)
+    return max(occupied, terms.minimum)
+
+
+def _credits(stretch: Stretch, life: Course, first: Terms, quantity: int) -> list[Line]:
+    """What is left of a period that another interval cut, given back on all that was bought (TR-24, A-08)."""
+    cuts = [cut for cut in life.cuts if cut.key == stretch.key and cut.credited and quantity]
+    return [
+        credit_line(stretch, _terms(stretch, life, first, cut.at, before=False), quantity, cut.at, cut.fact)
+        for cut in cuts
+    ]
+
+
+def _orders(life: Course) -> Sequence[Line]:
+    """Options ordered, those of one kind and instant together."""
     lines = []
-    high = seats
-    for step in steps:
-        if step.occupied > high:
-            more = step.occupied - high
-            lines.append(added_line(subscription, n, terms, more, step.at, step.filled_by))
-            high = step.occupied
+    for first in {(o.key, o.option, o.at, o.terms.unit_amount): o for o in life.orders}.values():
+        same = [o for o in life.orders if (o.key, o.option, o.at) == (first.key, first.option, first.at)]
+        same = [o for o in same if o.terms.unit_amount == first.terms.unit_amount]
+        lines.append(order_line(first, len(same), tuple(sorted(o.fact for o in same))))
     return lines

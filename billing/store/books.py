@@ -10,6 +10,7 @@ from billing.core.statement import statement as full_statement
 from billing.store import rows, subscriptions
 from billing.store.db import Conn, Row, many, one
 from billing.store.rows import line_json, line_row
+from billing.tools import room as rooms
 
 
 def statement(
@@ -33,10 +34,10 @@ def statement_as_known(connection: Conn, workspace: Row, known_at: datetime) -> 
     pins = subscriptions.pins(connection, workspace_id)
     query = "SELECT * FROM fact WHERE workspace_id = %s AND heard_at <= %s AND at <= %s"
     facts = [rows.fact(row) for row in many(connection, query, (workspace_id, known_at, until))]
-    if pins.subscription is None or pins.subscription.fact_id not in {fact.id for fact in facts}:
-        return []
     entry_of = _entries_known(connection, workspace_id, known_at)
-    owed = full_statement(facts, pins, until, workspace["external_id"])
+    owed = full_statement(
+        facts, pins, until, workspace["external_id"], workspace["time_zone"], rooms.load(workspace["tool"]).SEATS
+    )
     ordered = sorted(owed, key=lambda line: (line.instant, line.key))
     return [line_json(line_row(line, entry_of.get(line.key))) for line in ordered]
 

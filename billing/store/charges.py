@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from billing.core import calendar
-from billing.core.settlement import Decision, Reduction, Share, shrunk
+from billing.core.settlement import Collected, Decision, Difference, Reduction, Share, obligations, shrunk
+from billing.core.tax import Tax
 from billing.store import rows
 from billing.store.db import Conn, Row, many, one
 from billing.store.ids import new_id
@@ -17,24 +18,67 @@ RANK = {"queued": 0, "held": 0, "sending": 1, "unknown": 2, "pending": 3, "faile
 _NO_METHOD = "TR-12: no payment method on file"
 
 
-def shares(connection: Conn, workspace_id: str, keys: Sequence[str]) -> list[Share]:
-    """What charges still ask, or collected, for the lines of those keys."""
-    if not keys:
+def shares(connection: Conn, workspace_id: str, falling: Sequence[Difference]) -> list[Share]:
+    """What charges still ask, or collected, for the lines that fall; for one that gives back, for its whole period."""
+    if not falling:
         return []
+    giving = {f"{one.line.subscription}/{one.line.n}/" for one in falling if one.line.kind == "interval_credit"}
     found = many(
         connection,
-        """SELECT l.charge_id, l.key, c.status, l.amount - l.reduced AS share FROM charge_line l
+        """SELECT l.charge_id, l.key, c.status, l.amount - l.reduced AS share, c.tax_rate, c.tax_behavior,
+                  c.tax_rounding, c.credit, c.credit_returned, s.standing FROM charge_line l
            JOIN charge c ON c.id = l.charge_id
-           WHERE l.workspace_id = %s AND l.key = ANY(%s) AND l.amount > l.reduced FOR UPDATE OF c""",
-        (workspace_id, list(keys)),
+           JOIN LATERAL (SELECT sum(x.amount - x.reduced)::bigint AS standing FROM charge_line x
+                         WHERE x.charge_id = c.id) s ON true
+           WHERE l.workspace_id = %s AND l.amount > l.reduced AND (l.key = ANY(%s)
+             OR EXISTS (SELECT FROM unnest(%s::text[]) AS p WHERE starts_with(l.key, p))) FOR UPDATE OF c""",
+        (workspace_id, [one.line.key for one in falling], sorted(giving)),
     )
-    return [Share(row["charge_id"], row["key"], row["status"], row["share"]) for row in found]
+    return [
+        Share(
+            row["charge_id"],
+            row["key"],
+            row["status"],
+            row["share"],
+            row["standing"],
+            tax_of(row),
+            row["credit"],
+            row["credit_returned"],
+        )
+        for row in found
+    ]
 
 
-def reduce(connection: Conn, book: Book, reductions: Iterable[Reduction], currency: str) -> int:
-    """Write the reductions of earlier charges; answers the credit that shrinking gave back (minor units)."""
+def tax_of(row: Row) -> Tax:
+    """The tax of a charge's row."""
+    return Tax(row["tax_rate"], row["tax_behavior"], row["tax_rounding"])
+
+
+def till(connection: Conn, workspace_id: str, subscription: str) -> list[Collected]:
+    """What the charges of a subscription collected and nobody paid back yet, the newest first (A-09)."""
+    found = many(
+        connection,
+        """SELECT c.id, c.amount - COALESCE((SELECT sum(r.amount) FROM refund r WHERE r.charge_id = c.id
+                                             AND r.status <> 'failed'), 0)::bigint AS left FROM charge c
+           WHERE c.workspace_id = %s AND c.subscription_id = %s AND c.status = 'succeeded' AND c.amount > 0
+           ORDER BY c.id DESC""",
+        (workspace_id, subscription),
+    )
+    return [Collected(row["id"], row["left"]) for row in found]
+
+
+def reduce(connection: Conn, book: Book, reductions: Sequence[Reduction], currency: str, refunding: str | None) -> int:
+    """Write the reductions of earlier charges; answers the credit that shrinking gave back (minor units).
+
+    `refunding`: the rule by which what is still to be collected is to be paid back (TR-26).
+    """
     given_back = 0
     for reduction in reductions:
+        if reduction.how == "granted":
+            book.move("credit", reduction.key, reduction.gross, currency)
+            continue
+        if reduction.tax:
+            book.move(_untaxed(connection, reduction.charge), reduction.charge, reduction.tax, currency)
         if reduction.how == "shrunk":
             given_back += _shrink(connection, book, reduction, currency)
             continue
@@ -44,13 +88,22 @@ def reduce(connection: Conn, book: Book, reductions: Iterable[Reduction], curren
                WHERE charge_id = %s AND key = %s""",
             (reduction.amount, credited, reduction.charge, reduction.key),
         )
+        connection.execute(
+            "UPDATE charge SET document_due = true, refund_rule = COALESCE(%s, refund_rule) WHERE id = %s",
+            (refunding if reduction.how == "waiting" else None, reduction.charge),
+        )
         if reduction.how == "credited":
-            book.move("credit", reduction.charge, reduction.amount, currency)
+            book.move("credit", reduction.charge, reduction.gross, currency)
         elif reduction.how == "reduced":
             given_back += give_back(connection, book, reduction.charge, currency)
         elif reduction.how == "forgone":
-            book.move("write_off_reversed", reduction.charge, reduction.amount, currency)
+            book.move("write_off_reversed", reduction.charge, reduction.gross, currency)
     return given_back
+
+
+def _untaxed(connection: Conn, charge_id: str) -> str:
+    row = one(connection, "SELECT tax_behavior FROM charge WHERE id = %s", (charge_id,))
+    return "tax_within_reversed" if row and row["tax_behavior"] == "inclusive" else "tax_reversed"
 
 
 def give_back(connection: Conn, book: Book, charge_id: str, currency: str) -> int:
@@ -58,42 +111,36 @@ def give_back(connection: Conn, book: Book, charge_id: str, currency: str) -> in
 
     Answers how much (minor units); the caller adds it to the workspace's credit.
     """
-    lines = many(
+    row = one(
         connection,
-        """SELECT l.key, l.reduced, l.credited, c.amount FROM charge_line l JOIN charge c ON c.id = l.charge_id
-           WHERE l.charge_id = %s ORDER BY l.key""",
+        """SELECT c.*, (SELECT sum(l.amount - l.reduced)::bigint FROM charge_line l WHERE l.charge_id = c.id)
+                  AS standing FROM charge c WHERE c.id = %s""",
         (charge_id,),
     )
-    spare = sum(line["reduced"] for line in lines) - lines[0]["amount"] - sum(line["credited"] for line in lines)
-    back = left = max(0, int(spare))
-    for line in lines:
-        part = min(left, line["reduced"] - line["credited"])
-        if part:
-            connection.execute(
-                "UPDATE charge_line SET credited = credited + %s WHERE charge_id = %s AND key = %s",
-                (part, charge_id, line["key"]),
-            )
-            left -= part
-    if back:
+    assert row is not None  # noqa: S101 - the caller holds it
+    back = int(max(0, row["credit"] - tax_of(row).gross(row["standing"])) - row["credit_returned"])
+    if back > 0:
+        query = "UPDATE charge SET credit_returned = credit_returned + %s WHERE id = %s"
+        connection.execute(query, (back, charge_id))
         book.move("credit", charge_id, back, currency)
-    return back
+    return max(0, back)
 
 
 def _shrink(connection: Conn, book: Book, reduction: Reduction, currency: str) -> int:
     """Make a charge that is not yet sent smaller; at zero it is cancelled."""
     row = one(connection, "SELECT amount, credit FROM charge WHERE id = %s FOR UPDATE", (reduction.charge,))
     assert row is not None  # noqa: S101 - `shares` read and locked it in this transaction
-    amount, back = shrunk(row["amount"], row["credit"], reduction.amount)
+    amount, back = shrunk(row["amount"], row["credit"], reduction.gross)
     connection.execute(
         "UPDATE charge_line SET amount = amount - %s WHERE charge_id = %s AND key = %s",
         (reduction.amount, reduction.charge, reduction.key),
     )
     connection.execute(
-        """UPDATE charge SET amount = %s, credit = credit - %s,
+        """UPDATE charge SET amount = %s, credit = credit - %s, tax = tax - %s, document_due = true,
                status = CASE WHEN %s > 0 THEN status WHEN credit > %s THEN 'succeeded' ELSE 'cancelled' END,
                due_at = CASE WHEN %s > 0 THEN due_at END
            WHERE id = %s""",
-        (amount, back, amount, back, amount, reduction.charge),
+        (amount, back, reduction.tax, amount, back, amount, reduction.charge),
     )
     if back:
         book.move("credit", reduction.charge, back, currency)
@@ -112,44 +159,106 @@ def open_charge(
 ) -> tuple[str, str]:
     """Open the one charge of a settlement step; answers its id and status.
 
-    `collect` is live, shadow or paused. Without a payment method the charge is held (TR-12). A charge that credit
-    pays in full is settled at once and never sent (law 2).
+    `collect` is live, shadow or paused, `day` when it is due. Without a payment method the charge is held (TR-12). A
+    charge that credit pays in full is settled at once and never sent (law 2).
     """
-    last = decision.lines[-1].line
-    purpose = "period" if any(difference.line.kind == "period" for difference in decision.lines) else "seats"
+    last, tax = decision.lines[-1].line, decision.tax
     status, reason = _first_status(decision.amount, collect, payment_method)
     charge_id = new_id("ch")
     connection.execute(
         """INSERT INTO charge (id, workspace_id, subscription_id, n, purpose, nth, status, held_reason, currency,
-                               amount, credit, method, due_on, created_at, due_at)
+                               amount, tax, tax_rate, tax_behavior, tax_rounding, credit, method, due_on, created_at,
+                               document_due, due_at)
            SELECT %(id)s, %(workspace)s, %(subscription)s, %(n)s, %(purpose)s,
                   COALESCE((SELECT max(nth) FROM charge
                             WHERE subscription_id = %(subscription)s AND n = %(n)s AND purpose = %(purpose)s), 0) + 1,
-                  %(status)s, %(reason)s, %(currency)s, %(amount)s, %(credit)s, %(method)s, %(day)s, %(at)s,
+                  %(status)s, %(reason)s, %(currency)s, %(amount)s, %(tax)s, %(rate)s, %(behavior)s, %(rounding)s,
+                  %(credit)s, %(method)s, %(day)s, %(at)s, %(paper)s,
                   CASE WHEN %(status)s = 'queued' THEN now() END""",
         {
             "id": charge_id,
             "workspace": book.workspace_id,
-            "subscription": last.subscription,
-            "n": last.n,
-            "purpose": purpose,
+            **obligations(decision.lines),
             "status": status,
             "reason": reason,
             "currency": last.currency,
             "amount": decision.amount,
+            "tax": tax.part(decision.total),
+            "rate": tax.rate,
+            "behavior": tax.behavior,
+            "rounding": tax.rounding,
             "credit": decision.credit_used,
             "method": payment_method,
             "day": day,
             "at": book.posted_at,
+            "paper": payment_method == "bank_transfer" or status == "succeeded",
         },
     )
     connection.cursor().executemany(
         "INSERT INTO charge_line (charge_id, workspace_id, key, entry_id, amount) VALUES (%s, %s, %s, %s, %s)",
         [(charge_id, book.workspace_id, d.line.key, entry_ids[d.line.key], d.amount) for d in decision.lines],
     )
+    if part := tax.part(decision.total):
+        book.move("tax_within" if tax.behavior == "inclusive" else "tax", charge_id, part, last.currency)
     if decision.credit_used:
         book.move("credit_used", charge_id, decision.credit_used, last.currency)
     return charge_id, status
+
+
+def pay_back(
+    connection: Conn, book: Book, refunds: Iterable[Collected], currency: str, rule: str, collect: str
+) -> None:
+    """Open one refund for each charge that money goes back from, and book it out of the credit it became."""
+    for refund in refunds:
+        refund_id = new_id("rf")
+        connection.execute(
+            """INSERT INTO refund (id, workspace_id, charge_id, status, currency, amount, reason, created_at, due_at)
+               VALUES (%(id)s, %(workspace)s, %(charge)s, %(status)s, %(currency)s, %(amount)s, %(rule)s, %(at)s,
+                       CASE WHEN %(status)s = 'queued' THEN now() END)""",
+            {
+                "id": refund_id,
+                "workspace": book.workspace_id,
+                "charge": refund.charge,
+                "status": "queued" if collect == "live" else "held",
+                "currency": currency,
+                "amount": refund.left,
+                "rule": rule,
+                "at": book.posted_at,
+            },
+        )
+        book.move("refund", refund_id, refund.left, currency)
+
+
+def retry(connection: Conn, workspace_id: str, subscription: str) -> int:
+    """Open the next attempt of every failed charge of a subscription that still asks for something; how many."""
+    return connection.execute(
+        """UPDATE charge SET status = 'queued', attempt = attempt + 1, tries = 0, token = token + 1,
+               first_sent_at = NULL, due_at = now()
+           WHERE workspace_id = %s AND subscription_id = %s AND status = 'failed'
+             AND EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.amount > l.reduced)""",
+        (workspace_id, subscription),
+    ).rowcount
+
+
+def give_method(connection: Conn, workspace_id: str, method: str, collect: str) -> None:
+    """A payment method is on file: what was held for want of one is asked for now (TR-12)."""
+    connection.execute(
+        """UPDATE charge SET method = %s, document_due = true
+           WHERE workspace_id = %s AND method IS NULL AND body IS NULL""",
+        (method, workspace_id),
+    )
+    if collect == "live":
+        release(connection, workspace_id, [_NO_METHOD])
+
+
+def paid_off(connection: Conn, charge_ids: Sequence[str]) -> list[Row]:
+    """Of failed charges, those of which nothing is asked any more: everything was taken off."""
+    return many(
+        connection,
+        """SELECT * FROM charge WHERE id = ANY(%s) AND status = 'failed'
+           AND NOT EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.amount > l.reduced)""",
+        (list(charge_ids),),
+    )
 
 
 def _first_status(amount: int, collect: str, payment_method: str | None) -> tuple[str, str | None]:

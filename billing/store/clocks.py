@@ -18,12 +18,15 @@ WHERE c.id = %(clock)s AND (
     OR EXISTS (SELECT FROM fact f WHERE f.workspace_id = w.id AND f.settled_at IS NULL AND f.at <= c.now))
 ORDER BY w.id
 """
-#: Charges whose first send is not answered. A held charge, and one that nobody is to send, waits for a person.
+#: Charges and refunds whose first send is not answered. One held, and one that nobody is to send, waits for a person.
 _UNANSWERED = """
 SELECT ch.id FROM workspace w JOIN charge ch ON ch.workspace_id = w.id
 WHERE w.clock_id = %(clock)s
   AND (ch.status = 'sending' OR (ch.status = 'queued' AND ch.due_at IS NOT NULL))
-  AND NOT EXISTS (SELECT FROM attempt a WHERE a.charge_id = ch.id AND a.outcome IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM attempt a WHERE a.charge_id = ch.id AND a.n = ch.attempt AND a.outcome IS NOT NULL)
+UNION ALL
+SELECT r.id FROM workspace w JOIN refund r ON r.workspace_id = w.id
+WHERE w.clock_id = %(clock)s AND (r.status = 'sending' OR (r.status = 'queued' AND r.due_at IS NOT NULL))
 """
 
 

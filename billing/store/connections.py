@@ -13,14 +13,20 @@ _MINE = "removed_at IS NULL AND (%(account)s::text IS NULL OR account_id = %(acc
 
 
 def insert(
-    connection: Conn, account_id: str, tool: str, callback_url: str | None, sealed_secrets: Sequence[bytes]
+    connection: Conn,
+    account_id: str,
+    tool: str,
+    callback_url: str | None,
+    sealed_secrets: Sequence[bytes],
+    api_url: str | None = None,
+    credential: bytes | None = None,
 ) -> Row:
-    """Make a connection with its encrypted secrets."""
+    """Make a connection with its encrypted secrets and, for pulls, the tool's address and encrypted credential."""
     row = one(
         connection,
-        """INSERT INTO connection (id, account_id, tool, callback_url, secrets) VALUES (%s, %s, %s, %s, %s)
-           RETURNING *""",
-        (new_id("con"), account_id, tool, callback_url, list(sealed_secrets)),
+        """INSERT INTO connection (id, account_id, tool, callback_url, secrets, api_url, credential)
+           VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING *""",
+        (new_id("con"), account_id, tool, callback_url, list(sealed_secrets), api_url, credential),
     )
     return row or {}
 
@@ -43,20 +49,38 @@ def change(
     connection_id: str,
     callback_url: str | None,
     sealed_secrets: Sequence[bytes] | None,
+    api_url: str | None = None,
+    credential: bytes | None = None,
 ) -> Row:
-    """Write the callback URL and, unless None, the encrypted secrets. Raises NotFoundError."""
-    query = f"""UPDATE connection SET callback_url = %(callback_url)s, secrets = COALESCE(%(secrets)s, secrets)
+    """Write addresses and encrypted credential and, unless None, the encrypted secrets. Raises NotFoundError."""
+    query = f"""UPDATE connection SET callback_url = %(callback_url)s, secrets = COALESCE(%(secrets)s, secrets),
+                    api_url = %(api_url)s, credential = %(credential)s
                 WHERE id = %(id)s AND {_MINE} RETURNING *"""  # noqa: S608 - a constant of this file
-    secrets = None if sealed_secrets is None else list(sealed_secrets)
-    values = {"id": connection_id, "account": account_id, "callback_url": callback_url, "secrets": secrets}
+    values = {
+        "id": connection_id,
+        "account": account_id,
+        "callback_url": callback_url,
+        "secrets": None if sealed_secrets is None else list(sealed_secrets),
+        "api_url": api_url,
+        "credential": credential,
+    }
     return _found(one(connection, query, values), connection_id)
 
 
 def remove(connection: Conn, account_id: str | None, connection_id: str) -> None:
     """End a connection and forget its secrets; what it delivered stays. Raises NotFoundError."""
-    query = f"""UPDATE connection SET removed_at = now(), secrets = '{{}}'
+    query = f"""UPDATE connection SET removed_at = now(), secrets = '{{}}', credential = NULL
                 WHERE id = %(id)s AND {_MINE} RETURNING id"""  # noqa: S608 - a constant of this file
     _found(one(connection, query, {"id": connection_id, "account": account_id}), connection_id)
+
+
+def hint(connection: Conn, connection_id: str) -> None:
+    """A delivery of this connection says that lists may have changed: have its workspaces reconciled soon.
+
+    The connection is marked and no workspace: a settlement holds that row, and may wait for what the reader holds.
+    """
+    query = "UPDATE connection SET reread_at = now() WHERE id = %s AND credential IS NOT NULL"
+    connection.execute(query, (connection_id,))
 
 
 def serving(connection: Conn, account_id: str, tool: str) -> list[str]:

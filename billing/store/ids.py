@@ -5,5 +5,8 @@ import time
 
 
 def new_id(prefix: str) -> str:
-    """A new opaque id like `ch_00064a...`: microseconds since 1970 in 14 hex digits, then 80 random bits."""
-    return f"{prefix}_{time.time_ns() // 1000:014x}{os.urandom(10).hex()}"
+    """A new opaque id like `ch_00064a...`: microseconds since 1970 in 14 hex digits, then 128 random bits.
+
+    Where a tool cannot sign, the id in the address is all that vouches for a delivery.
+    """
+    return f"{prefix}_{time.time_ns() // 1000:014x}{os.urandom(16).hex()}"

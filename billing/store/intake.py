@@ -20,11 +20,13 @@ AHEAD = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Whose facts these are: the account, the tool, and whether the tool's boards are shared between workspaces."""
+    """Whose facts these are: the account, the tool, whether the tool's boards are shared between workspaces, and the
+    connection they came by, where the tool's deliveries do not say which workspace they are of."""
 
     account_id: str
     tool: str
     shared_boards: bool
+    connection_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +60,9 @@ def file(connection: Conn, source: Source, heard: Sequence[Heard]) -> Filed:
     on_boards = [one_heard for one_heard in heard if _on_shared_board(source, one_heard.event)]
     direct = [one_heard for one_heard in heard if not _on_shared_board(source, one_heard.event)]
     nameless = [one_heard for one_heard in direct if _names_only_a_board(one_heard.event)]
+    homeless = [h for h in direct if not source.shared_boards and h.event.workspace is None and h.event.owner is None]
+    if homeless and source.connection_id:
+        _take_home(connection, source, homeless)
     _take_turns(connection, source, [*on_boards, *nameless])
     filed = Filed()
     known = by_external_ids(connection, source.account_id, source.tool, _named(heard))
@@ -120,6 +125,16 @@ def _name_workspaces(connection: Conn, source: Source, heard: Iterable[Heard]) -
             one_heard.event = replace(event, workspace=owner)
 
 
+def _take_home(connection: Conn, source: Source, heard: Iterable[Heard]) -> None:
+    """What names no workspace is of the one that its connection serves; with none, or several, it waits for that."""
+    query = "SELECT external_id FROM workspace WHERE connection_id = %s LIMIT 2"
+    served = many(connection, query, (source.connection_id,))
+    if len(served) == 1:
+        name = served[0]["external_id"]
+        for one_heard in heard:
+            one_heard.event = replace(one_heard.event, workspace=name, owner=name)
+
+
 def _last_owner(connection: Conn, source: Source, board: str) -> str | None:
     row = one(
         connection,
@@ -154,6 +169,8 @@ def _judge(connection: Conn, source: Source, heard: Iterable[Heard], known: dict
             one_heard.workspace_id = workspace["id"]
         elif workspace is None and (not shared or (event.kind == "board.attached" and event.workspace)):
             one_heard.waits_for = waits_for(source.account_id, source.tool, event.workspace, event.board)
+            if not shared and event.workspace is None and not source.shared_boards and source.connection_id:
+                one_heard.waits_for = by_connection(source.account_id, source.tool, source.connection_id)
 
 
 def _clocked_until(connection: Conn, source: Source, at: datetime) -> bool:
@@ -170,6 +187,11 @@ def _clocked_until(connection: Conn, source: Source, at: datetime) -> bool:
 def waits_for(account_id: str, tool: str, workspace: str | None, board: str | None = None) -> str:
     """What a parked delivery waits for: a workspace to become known, or a board to get an owner."""
     return f"{account_id}/{tool}/{workspace}" if workspace else f"{account_id}/{tool}/board:{board}"
+
+
+def by_connection(account_id: str, tool: str, connection_id: str) -> str:
+    """What a parked delivery waits for that names no workspace: the one its connection serves."""
+    return f"{account_id}/{tool}/connection:{connection_id}"
 
 
 _COLUMNS = (
@@ -326,4 +348,7 @@ def adopt(connection: Conn, workspace_id: str) -> None:
     names = [board["board"] for board in boards]
     source = Source(row["account_id"], row["tool"], shared_boards=True)
     copy_home(connection, source, names, [], [(row["external_id"], board) for board in names])
-    unpark(connection, [waits_for(row["account_id"], row["tool"], row["external_id"])])
+    keys = [waits_for(row["account_id"], row["tool"], row["external_id"])]
+    if row["connection_id"]:
+        keys.append(by_connection(row["account_id"], row["tool"], row["connection_id"]))
+    unpark(connection, keys)

@@ -19,11 +19,16 @@ from billing.store.ids import new_id
 LEGS = {
     "line": ("receivable", "deferred_revenue"),
     "line_reversed": ("deferred_revenue", "receivable"),
+    "tax": ("receivable", "tax_payable"),
+    "tax_reversed": ("tax_payable", "receivable"),
+    "tax_within": ("deferred_revenue", "tax_payable"),
+    "tax_within_reversed": ("tax_payable", "deferred_revenue"),
     "opening": ("cash_clearing", "receivable"),
     "payment": ("cash_clearing", "receivable"),
     "credit": ("receivable", "customer_credit"),
     "credit_used": ("customer_credit", "receivable"),
     "refund": ("customer_credit", "cash_clearing"),
+    "refund_reversed": ("cash_clearing", "customer_credit"),
     "write_off": ("write_off", "receivable"),
     "write_off_reversed": ("receivable", "write_off"),
 }

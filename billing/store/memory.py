@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from billing.core.facts import BOARD_KINDS, Fact
-from billing.core.lines import Line
+from billing.core.lines import BOUGHT, Line
 from billing.core.roster import Heads, Span
 from billing.store import rows
 from billing.store.db import Conn, many, one
@@ -67,11 +67,13 @@ class SqlMemory:
         query = "SELECT * FROM line WHERE workspace_id = %(workspace)s AND instant >= %(since)s"
         return [rows.line(row) for row in many(self._connection, query, self._base | {"since": since})]
 
-    def bought(self, n: int, before: datetime) -> int:
+    def bought(self, key: tuple[str, int], before: datetime) -> int:
         """See `billing.core.incremental.Memory`."""
-        query = """SELECT COALESCE(sum(seats), 0)::int AS seats FROM line
-                   WHERE workspace_id = %(workspace)s AND n = %(n)s AND instant < %(before)s"""
-        row = one(self._connection, query, self._base | {"n": n, "before": before})
+        query = """SELECT COALESCE(sum(seats), 0)::int AS seats FROM line WHERE workspace_id = %(workspace)s
+                   AND subscription_id = %(subscription)s AND n = %(n)s AND instant < %(before)s
+                   AND kind = ANY(%(kinds)s)"""
+        more = {"subscription": key[0], "n": key[1], "before": before, "kinds": list(BOUGHT)}
+        row = one(self._connection, query, self._base | more)
         return int(row["seats"]) if row else 0
 
 

@@ -1,9 +1,13 @@
 """What an answer of the payment endpoint does to a charge. States only move forward by (attempt, rank) (law 6)."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from billing.store.charges import RANK, give_back
-from billing.store.db import Conn, Row, many
+from billing.core.facts import Fact, fact_id
+from billing.core.settlement import Collected
+from billing.store import subscriptions
+from billing.store.charges import RANK, give_back, pay_back, tax_of
+from billing.store.db import Conn, Row, one
 from billing.store.ledger import Book
 from billing.store.workspaces import ask_locked, found, rechain
 
@@ -32,30 +36,69 @@ def book(connection: Conn, workspace_id: str, charge_id: str, answer: Answer, to
         workspace, charge = found(asked, workspace_id), charges.fetchone()
         if charge is None or (token is not None and charge["token"] != token):
             return False
-        if charge["status"] in _FINAL or (answer.attempt, RANK[answer.status]) <= (
-            charge["attempt"],
-            RANK[charge["status"]],
-        ):
+        if not _forward(charge, answer):
             _keep_trying(connection, charge, answer, token)
             return False
+        at = moment(workspace, first=not charge["answered"])
         _move(connection, charge, answer)
         if answer.status == "succeeded":
-            _settle_payment(connection, workspace, charge)
+            _settle_payment(connection, workspace, charge, at)
         elif answer.status == "failed" and charge["over"]:
-            _give_back(connection, workspace, charge)
+            _give_back(connection, workspace, charge, at)
+        if answer.status == "failed" or (answer.status == "succeeded" and charge["failed_before"]):
+            file_outcome(connection, workspace, charge, answer.status, answer.attempt, at)
     return True
+
+
+def _forward(charge: Row, answer: Answer) -> bool:
+    """Whether an answer is news: later by (attempt, rank). A success of whichever attempt is: only one can succeed."""
+    if charge["status"] in _FINAL:
+        return False
+    if answer.status == "succeeded":
+        return True
+    known = (charge["attempt"], RANK[charge["status"]])
+    return (answer.attempt, RANK[answer.status]) > known
+
+
+def moment(workspace: Row, *, first: bool) -> datetime:
+    """When an outcome happens to a workspace (UTC): its now. By a clock, the `first` word on an attempt comes where the
+    workspace had come to when it asked, however far the clock stands (law 4); so does any word while it travels."""
+    travels = workspace["due_at"] and workspace["due_at"] <= workspace["now"]
+    behind = workspace["clock_id"] and workspace["settled_through"] and (first or travels)
+    at: datetime = workspace["settled_through"] if behind else workspace["now"]
+    return at
+
+
+def file_outcome(connection: Conn, workspace: Row, charge: Row, status: str, attempt: int, at: datetime) -> None:
+    """File what became of an obligation as a fact: dunning and resumption are read from it (law 6)."""
+    obligation = {"subscription": charge["subscription_id"], "n": charge["n"], "purpose": charge["purpose"]}
+    obligation |= {"nth": charge["nth"], "attempt": attempt}
+    source_id = f"{charge['id']}.{attempt}.{status}"
+    fact = Fact(
+        id=fact_id(workspace["account_id"], "payment", source_id, 0),
+        kind=f"payment.{status}",
+        at=at,
+        heard_at=at,
+        source="payment",
+        source_id=source_id,
+        seq=len(subscriptions.life(connection, workspace["id"])) + 1,
+        data=obligation,
+    )
+    subscriptions.file(connection, workspace, fact)
 
 
 #: No later word changes these, whatever attempt it names: the endpoint lets at most one attempt succeed.
 _FINAL = ("succeeded", "cancelled")
 _CHARGE = """
-SELECT *, EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.reduced > l.credited) AS over
+SELECT *, EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.reduced > l.credited) AS over,
+    EXISTS (SELECT FROM attempt a WHERE a.charge_id = charge.id AND a.outcome = 'failed') AS failed_before,
+    EXISTS (SELECT FROM attempt a WHERE a.charge_id = charge.id AND a.n = charge.attempt) AS answered
 FROM charge WHERE id = %s FOR UPDATE
 """
 
 
-def _give_back(connection: Conn, workspace: Row, charge: Row) -> None:
-    posted = Book.of(workspace, workspace["now"])
+def _give_back(connection: Conn, workspace: Row, charge: Row, at: datetime) -> None:
+    posted = Book.of(workspace, at)
     back = give_back(connection, posted, charge["id"], charge["currency"])
     posted.flush(connection)
     rechain(connection, workspace["id"], posted.chain, workspace["credit"] + back)
@@ -64,7 +107,8 @@ def _give_back(connection: Conn, workspace: Row, charge: Row) -> None:
 def _move(connection: Conn, charge: Row, answer: Answer) -> None:
     final = answer.status in ("succeeded", "failed")
     connection.execute(
-        """UPDATE charge SET status = %(status)s, reference = COALESCE(%(reference)s, reference), leased_until = NULL,
+        """UPDATE charge SET status = %(status)s, leased_until = NULL, reference = COALESCE(%(reference)s, reference),
+               document_due = document_due OR %(status)s = 'succeeded',
                due_at = CASE WHEN %(retry)s::float8 IS NULL THEN NULL
                              ELSE clock_timestamp() + make_interval(secs => %(retry)s::float8) END
            WHERE id = %(id)s""",
@@ -93,7 +137,8 @@ def _move(connection: Conn, charge: Row, answer: Answer) -> None:
 
 def _keep_trying(connection: Conn, charge: Row, answer: Answer, token: int | None) -> None:
     """An unknown outcome again: nothing moves, but the sender's next try is due later, or never: a person decides."""
-    if token is not None and charge["status"] not in ("failed", *_FINAL):
+    mine = token is not None and answer.attempt == charge["attempt"]
+    if mine and charge["status"] not in ("failed", *_FINAL):
         connection.execute(
             """UPDATE charge SET leased_until = NULL, due_at = clock_timestamp() + make_interval(secs => %s::float8)
                WHERE id = %s""",
@@ -101,25 +146,32 @@ def _keep_trying(connection: Conn, charge: Row, answer: Answer, token: int | Non
         )
 
 
-def _settle_payment(connection: Conn, workspace: Row, charge: Row) -> None:
-    """Book the payment, then what was taken off the charge since it was sent: collected, it becomes credit (law 2)."""
-    posted = Book.of(workspace, workspace["now"])
+def _settle_payment(connection: Conn, workspace: Row, charge: Row, at: datetime) -> None:
+    """Book the payment, then what was taken off the charge since it was sent: collected, it becomes credit (law 2),
+    or goes back where a rule says so (TR-26)."""
+    posted = Book.of(workspace, at)
     posted.move("payment", charge["id"], charge["amount"], charge["currency"])
-    over = _over(connection, charge) if charge["over"] else []
-    for amount in over:
-        posted.move("credit", charge["id"], amount, charge["currency"])
+    over = _over(connection, charge) if charge["over"] else 0
+    if over:
+        posted.move("credit", charge["id"], over, charge["currency"])
+    back = min(over, charge["amount"]) if charge["refund_rule"] else 0
+    if back:
+        refunds = [Collected(charge["id"], back)]
+        pay_back(connection, posted, refunds, charge["currency"], charge["refund_rule"], workspace["collect"])
     posted.flush(connection)
-    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + sum(over))
+    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + over - back)
 
 
-def _over(connection: Conn, charge: Row) -> list[int]:
-    """What was taken off each line and is collected all the same; marked as credited."""
-    taken = many(
+def _over(connection: Conn, charge: Row) -> int:
+    """What was taken off and is collected all the same, tax included; marked as credited."""
+    row = one(
         connection,
-        """UPDATE charge_line SET credited = charge_line.reduced FROM charge_line AS before
-           WHERE charge_line.charge_id = %s AND charge_line.reduced > charge_line.credited
-             AND before.charge_id = charge_line.charge_id AND before.key = charge_line.key
-           RETURNING before.reduced - before.credited AS amount""",
+        """SELECT sum(amount)::bigint AS lines, sum(reduced)::bigint AS reduced, sum(credited)::bigint AS credited
+           FROM charge_line WHERE charge_id = %s""",
         (charge["id"],),
     )
-    return [row["amount"] for row in taken]
+    assert row is not None  # noqa: S101 - a charge has lines
+    connection.execute("UPDATE charge_line SET credited = reduced WHERE charge_id = %s", (charge["id"],))
+    tax = tax_of(charge)
+    taken = tax.gross(row["lines"] - row["credited"]) - tax.gross(row["lines"] - row["reduced"])
+    return int(taken - charge["credit_returned"])

@@ -1,13 +1,15 @@
 """From rows to the core's values and back; no SQL, no decisions."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
+from billing.core import plans
 from billing.core.explanation import describe
 from billing.core.facts import Fact
-from billing.core.lines import Line, Subscription, Terms
+from billing.core.lines import Line
+from billing.core.plans import Terms
 from billing.core.roster import BoardHead, MemberHead, Span
 
 Row = Mapping[str, Any]
@@ -88,26 +90,12 @@ def line(row: Row) -> Line:
 
 def terms(data: Mapping[str, Any]) -> Terms:
     """The pinned terms of a period, from their JSON."""
-    return Terms(**data)
+    return plans.read(data)
 
 
-def terms_json(value: Terms) -> dict[str, Any]:
-    """The JSON that `terms` reads."""
-    return asdict(value)
-
-
-def subscription(row: Row) -> Subscription:
-    """A row of `subscription`."""
-    return Subscription(
-        id=row["id"],
-        started_at=row["started_at"],
-        anchor=row["anchor"],
-        zone=row["zone"],
-        months=row["months"],
-        fact_id=row["fact_id"],
-        opening_seats=row["opening_seats"],
-        payment_method=row["payment_method"],
-    )
+def terms_json(value: Terms) -> str:
+    """The JSON text that `terms` reads."""
+    return json.dumps(plans.written(value))
 
 
 def line_json(row: Mapping[str, Any]) -> dict[str, Any]:

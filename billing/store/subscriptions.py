@@ -1,74 +1,106 @@
-"""A workspace's subscription and the periods it opened, each with its pinned terms (law 3)."""
+"""What a workspace's life is read from: its commands and payments, and the terms each billed period pinned (law 3)."""
 
 import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
-from billing.core.lines import Pins, Subscription, Terms
+from billing.core import plans
+from billing.core.course import Course, Stretch
+from billing.core.facts import Fact
+from billing.core.life import course as core_course
+from billing.core.lines import Pins
+from billing.core.plans import Terms
 from billing.store import rows
-from billing.store.db import Answer, Conn, Row, one
+from billing.store.db import Answer, Conn, Row
 
 
-def running(connection: Conn, workspace_id: str) -> Row | None:
-    """The row of the running subscription, or None."""
-    return one(connection, "SELECT * FROM subscription WHERE workspace_id = %s AND state <> 'ended'", (workspace_id,))
+def course(connection: Conn, workspace: Row) -> Course:
+    """The course of a workspace (a row with its `now`) up to its now."""
+    return core_course(life(connection, workspace["id"]), workspace["now"], workspace["time_zone"])
+
+
+def life(connection: Conn, workspace_id: str) -> list[Fact]:
+    """The accepted commands and payment outcomes of a workspace."""
+    return lived(ask_life(connection, workspace_id))
+
+
+def ask_life(connection: Conn, workspace_id: str) -> Answer:
+    """Ask for what `lived` reads; in a pipeline, fetched later."""
+    return connection.execute(
+        "SELECT * FROM fact WHERE workspace_id = %s AND source IN ('command', 'payment')", (workspace_id,)
+    )
+
+
+def lived(answer: Answer) -> list[Fact]:
+    """The facts of an answer."""
+    return [rows.fact(row) for row in answer.fetchall()]
 
 
 def pins(connection: Conn, workspace_id: str) -> Pins:
-    """The running subscription and the terms pinned by each opened period."""
+    """The terms pinned by every billed period of the workspace, by subscription and number."""
     return pinned(ask_pins(connection, workspace_id))
 
 
 def ask_pins(connection: Conn, workspace_id: str) -> Answer:
     """Ask for what `pinned` reads; in a pipeline, fetched later."""
-    return connection.execute(
-        """SELECT s.*, p.n AS period_n, p.terms AS period_terms FROM subscription s
-           LEFT JOIN period p ON p.subscription_id = s.id
-           WHERE s.workspace_id = %s AND s.state <> 'ended'""",
-        (workspace_id,),
-    )
+    query = "SELECT subscription_id, n, terms::text AS terms FROM period WHERE workspace_id = %s"
+    return connection.execute(query, (workspace_id,))
 
 
-def pinned(answer: Answer) -> Pins:
+def pinned(answer: Answer) -> dict[tuple[str, int], Terms]:
     """The pins of an answer."""
-    found = answer.fetchall()
-    if not found:
-        return Pins()
-    terms = {row["period_n"]: rows.terms(row["period_terms"]) for row in found if row["period_n"] is not None}
-    return Pins(rows.subscription(found[0]), terms)
+    return {(row["subscription_id"], row["n"]): _terms(row["terms"]) for row in answer.fetchall()}
 
 
-def insert(connection: Conn, workspace_id: str, subscription: Subscription, terms: Terms) -> None:
-    """Store a new subscription; its first period is pinned by `pin`."""
-    connection.execute(
-        """INSERT INTO subscription (id, workspace_id, fact_id, plan, interval, payment_method, started_at, anchor,
-                                     zone, months, opening_seats, state)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'active')""",
-        (
-            subscription.id,
-            workspace_id,
-            subscription.fact_id,
-            terms.plan,
-            terms.interval,
-            subscription.payment_method,
-            subscription.started_at,
-            subscription.anchor,
-            subscription.zone,
-            subscription.months,
-            subscription.opening_seats,
-        ),
-    )
+@lru_cache(maxsize=4096)
+def _terms(text: str) -> Terms:
+    """Many periods, and many workspaces, pin the same row of the catalogue."""
+    return plans.read(json.loads(text))
 
 
-def pin(connection: Conn, workspace_id: str, subscription: Subscription, n: int, terms: Terms) -> None:
-    """Pin the terms of period `n` when it opens; pinning it again changes nothing."""
-    connection.execute(
+def pin(connection: Conn, workspace_id: str, stretches: Sequence[Stretch], terms: Mapping[Any, Terms]) -> None:
+    """Pin the terms of periods when they are first billed; pinning them again changes nothing."""
+    connection.cursor().executemany(
         """INSERT INTO period (subscription_id, n, workspace_id, start_at, end_at, terms)
            VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+        [
+            (
+                one.subscription,
+                one.n,
+                workspace_id,
+                one.opens,
+                one.period.end,
+                json.dumps(plans.written(terms[one.key])),
+            )
+            for one in stretches
+        ],
+    )
+
+
+def repin(connection: Conn, workspace_id: str, data: Mapping[str, Any]) -> None:
+    """Pin other terms for a period, because a person ordered it (law 3); the fact keeps who, when and what."""
+    connection.execute(
+        "UPDATE period SET terms = %s WHERE workspace_id = %s AND subscription_id = %s AND n = %s",
+        (json.dumps(data["terms"]), workspace_id, data["subscription"], data["n"]),
+    )
+
+
+def file(connection: Conn, workspace: Row, fact: Fact) -> None:
+    """File an accepted command or a payment outcome; settlement takes it as it takes any fact."""
+    connection.execute(
+        """INSERT INTO fact (workspace_id, id, kind, at, heard_at, source, source_id, ordinal, source_seq, data)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (workspace_id, id) DO NOTHING""",
         (
-            subscription.id,
-            n,
-            workspace_id,
-            subscription.renewal(n) if n else subscription.started_at,
-            subscription.renewal(n + 1),
-            json.dumps(rows.terms_json(terms)),
+            workspace["id"],
+            fact.id,
+            fact.kind,
+            fact.at,
+            fact.heard_at,
+            fact.source,
+            fact.source_id,
+            fact.ordinal,
+            fact.seq,
+            json.dumps(dict(fact.data), default=str),
         ),
     )

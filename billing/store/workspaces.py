@@ -10,7 +10,8 @@ from billing.store.db import Answer, Conn, Row, many
 #: The workspace's now: its clock's, else the database's; it never moves back (law 4).
 _NOW = "GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)"
 _SELECT = f"""
-SELECT w.*, {_NOW} AS now FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id WHERE w.id = %s
+SELECT w.*, {_NOW} AS now, a.tax_rate FROM workspace w JOIN account a ON a.id = w.account_id
+LEFT JOIN clock c ON c.id = w.clock_id WHERE w.id = %s
 """  # noqa: S608 - a constant of this file
 
 
@@ -39,7 +40,7 @@ def found(answer: Answer, workspace_id: str) -> Row:
 
 def position(row: Row) -> Position:
     """Where the workspace stands, as the incremental form reads it."""
-    return Position(row["occupied"], row["purchased"], row["opened"], row["frontier"])
+    return Position(row["occupied"], row["purchased"], row["opened"], row["frontier"], row["settled_through"])
 
 
 def move(
@@ -50,12 +51,12 @@ def move(
     due_at: datetime | None,
     chain: tuple[int, bytes],
     credit: int,
+    state: str,
 ) -> None:
-    """Write where the workspace stands after a settlement."""
+    """Write where the workspace stands after a settlement, and the `state` its course has come to."""
     connection.execute(
         """UPDATE workspace SET occupied = %s, purchased = %s, opened = %s, frontier = %s, settled_through = %s,
-                                due_at = %s, chain_seq = %s, chain_head = %s, credit = %s,
-                                state = CASE WHEN %s > 0 AND state = 'free' THEN 'active' ELSE state END
+                                due_at = %s, chain_seq = %s, chain_head = %s, credit = %s, state = %s
            WHERE id = %s""",
         (
             position.occupied,
@@ -66,7 +67,7 @@ def move(
             due_at,
             *chain,
             credit,
-            position.opened,
+            state,
             workspace_id,
         ),
     )
@@ -93,6 +94,19 @@ def due(connection: Conn, limit: int) -> list[str]:
                LEFT JOIN clock c ON c.id = w.clock_id
                WHERE f.settled_at IS NULL AND f.at <= GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)
            ) AS found ORDER BY random() LIMIT %s""",
+        (limit,),
+    )
+    return [row["id"] for row in found]
+
+
+def travelling(connection: Conn, limit: int) -> list[str]:
+    """Workspaces whose clock stands behind a due instant of theirs or a fact: they go on when they are answered."""
+    found = many(
+        connection,
+        """SELECT w.id FROM workspace w JOIN clock c ON c.id = w.clock_id
+           WHERE w.due_at <= c.now OR EXISTS (SELECT FROM fact f WHERE f.workspace_id = w.id
+                                              AND f.settled_at IS NULL AND f.at <= c.now)
+           ORDER BY random() LIMIT %s""",
         (limit,),
     )
     return [row["id"] for row in found]

@@ -10,14 +10,35 @@ from billing.store.db import Database
 from service import problem
 from service.api import auth, docs, faults, here, spec
 from service.api.accounts import ACCOUNTS, KEYS
+from service.api.audit import AUDIT
 from service.api.books import BOOKS
 from service.api.clocks import CLOCKS
 from service.api.commands import COMMANDS
 from service.api.connections import CONNECTIONS
 from service.api.deliveries import DELIVERIES
+from service.api.documents import DOCUMENTS
+from service.api.drift import DRIFT
+from service.api.quotes import QUOTES
+from service.api.refunds import REFUNDS
+from service.api.roster import ROSTER
 from service.api.workspaces import WORKSPACES
 
-RESOURCES = (ACCOUNTS, KEYS, CONNECTIONS, WORKSPACES, COMMANDS, BOOKS, DELIVERIES, CLOCKS)
+RESOURCES = (
+    ACCOUNTS,
+    KEYS,
+    CONNECTIONS,
+    WORKSPACES,
+    ROSTER,
+    COMMANDS,
+    AUDIT,
+    QUOTES,
+    BOOKS,
+    DOCUMENTS,
+    REFUNDS,
+    DELIVERIES,
+    DRIFT,
+    CLOCKS,
+)
 #: Where an app keeps its description.
 DESCRIPTION = "sekisu-openapi"
 

@@ -1,12 +1,11 @@
-"""The money of a workspace, told: statement, ledger, facts, charges, explanations, documents."""
+"""The money of a workspace, told: statement, ledger, facts, charges, explanations."""
 
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from marshmallow import Schema, fields
 
 from billing.core import explanation
-from billing.core.errors import NotFoundError
 from billing.store import books, views
 from billing.store.db import Row
 from service.api import here, paging
@@ -93,12 +92,6 @@ class Charge(Schema):
     created_at = Instant(required=True)
 
 
-class Document(Schema):
-    """An invoice or a receipt."""
-
-    id = fields.String(required=True)
-
-
 def _workspace(workspace_id: str) -> Row:
     return views.require(here.connection(), here.scope(), workspace_id)
 
@@ -154,16 +147,3 @@ def get_explanation(entry_id: str) -> dict[str, Any]:
     """Why this entry is what it is: its facts, its rules, its arithmetic, and both in words."""
     entry, facts = books.entry(here.connection(), here.scope(), entry_id)
     return explanation.explain(entry, facts, entry["time_zone"])
-
-
-@BOOKS.get("/workspaces/<workspace_id>/documents", page_of(Document), paging.KnownQuery)
-def get_documents(query: dict[str, Any], workspace_id: str) -> dict[str, Any]:
-    """The documents of a workspace; none are issued yet."""
-    _workspace(workspace_id)
-    return {"data": [], "next": None}
-
-
-@BOOKS.get("/documents/<document_id>.pdf", Document)
-def get_document(document_id: str) -> NoReturn:
-    """One document as PDF; none are issued yet."""
-    raise NotFoundError(f"there is no document {document_id}")

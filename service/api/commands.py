@@ -1,199 +1,106 @@
-"""What people tell a workspace: its roster, a subscription start, and the question what something would cost."""
+"""What people command: each is judged once, by the rules of its plan; a refusal names the rule and is kept."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema
 
 from billing.core import calendar
+from billing.core.course import Course
 from billing.core.errors import RefusedError
-from billing.core.explanation import describe
-from billing.store import views
+from billing.store import subscriptions, views
+from service.api import command_bodies as bodies
 from service.api import here
-from service.api.faults import FieldsError
-from service.api.fields import Day, Instant, Whole, flag, one_of, text
 from service.api.resource import Resource
-from service.api.schemas import Line
-from workers import commands, quotes, roster_import
+from workers import commands
 
-COMMANDS = Resource("commands", "Roster import, subscription start, quotes.")
-STATES = ("joined", "pending", "deactivated")
+COMMANDS = Resource("commands", "Commands: trial, registration, subscription, licences and what changes or ends them.")
 
 
-class RosterMember(Schema):
-    """One person of a full list."""
+def _route(path: str, command: str, given: type[Schema], told: str) -> Callable[..., Any]:
+    """Declare one command's route."""
 
-    id = text(required=True)
-    name = text(allow_none=True)
-    member = flag(load_default=True)
-    boards = fields.List(text(), load_default=list)
-    state = one_of(*STATES, load_default="joined")
-    role = text(allow_none=True)
+    def view(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
+        return _give(workspace_id, command, body)
 
-
-class RosterBoard(Schema):
-    """One board of a full list."""
-
-    id = text(required=True)
-    closed = flag(load_default=False)
+    view.__name__ = command.replace("-", "_")
+    view.__doc__ = told
+    declared: Callable[..., Any] = COMMANDS.post(f"/workspaces/<workspace_id>/{path}", bodies.Subscription, given)(view)
+    return declared
 
 
-class Roster(Schema):
-    """A full list: who and what is not in it, is gone. Without `boards`, boards nobody is on are left alone."""
-
-    at = Instant(load_default=None, allow_none=True)
-    members = fields.List(fields.Nested(RosterMember), required=True)
-    boards = fields.List(fields.Nested(RosterBoard), load_default=None, allow_none=True)
-
-    @validates_schema
-    def once_each(self, data: Mapping[str, Any], **_: object) -> None:
-        """Raises ValidationError when someone is listed twice."""
-        for name in ("members", "boards"):
-            ids = [row["id"] for row in data.get(name) or ()]
-            if len(ids) != len(set(ids)):
-                raise ValidationError("An id is listed twice.", name)
-
-
-class Imported(Schema):
-    """How many facts the differences made."""
-
-    facts = fields.Integer(required=True)
-
-
-class Actor(Schema):
-    """Who gives the command; where the roster knows another role of them, the roster's counts."""
-
-    id = text(required=True)
-    role = text(load_default=None, allow_none=True)
-
-
-class Opening(Schema):
-    """Seats already paid for elsewhere: posted, never charged. `unit_amount` is minor units a seat and period."""
-
-    seats = Whole(required=True)
-    paid_from = Day(required=True)
-    paid_to = Day(required=True)
-    unit_amount = Whole(required=True)
-
-
-class Start(Schema):
-    """A subscription start at the workspace's now."""
-
-    actor = fields.Nested(Actor, required=True)
-    plan = text(required=True)
-    interval = text(required=True)
-    payment_method = one_of("card", "bank_transfer", load_default=None, allow_none=True)
-    opening = fields.Nested(Opening, load_default=None, allow_none=True)
-    quote_id = text(load_default=None, allow_none=True)
-
-
-class Period(Schema):
-    """A stretch of paid time, the end not in it."""
-
-    start = Instant(required=True)
-    end = Instant(required=True)
-
-
-class Subscription(Schema):
-    """A workspace's run of a plan."""
-
-    id = fields.String(required=True)
-    plan = fields.String(required=True)
-    price_id = fields.String(required=True)
-    unit_amount = fields.Integer(required=True)
-    currency = fields.String(required=True)
-    interval = fields.String(required=True)
-    anchor = Day(required=True)
-    period = fields.Nested(Period, required=True)
-    state = fields.String(required=True)
-
-
-class QuoteRequest(Schema):
-    """`subscription` takes `plan` and `interval` as the start does; `members` takes added people or a `count`."""
-
-    class Meta:
-        """A quote carries what its command would carry."""
-
-        unknown = INCLUDE
-
-    command = text(required=True, metadata={"example": "subscription"})
-    plan = text()
-    interval = text()
-    opening = fields.Nested(Opening, allow_none=True)
-    count = Whole(least=1)
-    members = fields.List(fields.Raw(), validate=validate.Length(min=1))
-
-    @validates_schema
-    def whole(self, data: Mapping[str, Any], **_: object) -> None:
-        """Raises ValidationError when a start lacks what it needs."""
-        if quotes.COMMANDS.get(str(data.get("command"))) == "subscription":
-            missing = {name: ["Missing data for required field."] for name in ("plan", "interval") if name not in data}
-            if missing:
-                raise ValidationError(missing)
-
-
-class Quote(Schema):
-    """What a command would post, computed by the function that would post it."""
-
-    id = fields.String(required=True)
-    lines = fields.List(fields.Nested(Line), required=True)
-    amount = fields.Integer(required=True)
-    tax = fields.Integer(required=True)
-    credit = fields.Integer(required=True)
-    as_of = Instant(required=True)
-
-
-@COMMANDS.post("/workspaces/<workspace_id>/roster", Imported, Roster, status=200)
-def import_roster(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
-    """Import a full list of people and boards; the differences become facts."""
-    views.require(here.connection(), here.scope(), workspace_id)
-    made = roster_import.import_roster(here.connection(), workspace_id, body["at"], body["members"], body["boards"])
-    here.afterwards(partial(here.house().bell.settle, workspace_id))
-    return {"facts": made}
-
-
-@COMMANDS.post("/workspaces/<workspace_id>/subscription", Subscription, Start)
-def start_subscription(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
-    """Start a subscription; the first charge is for everyone who is billable now."""
+def _give(workspace_id: str, command: str, body: dict[str, Any]) -> dict[str, Any]:
     views.require(here.connection(), here.scope(), workspace_id)
     collect, actor = here.house().settings.collect, body.pop("actor")
     here.afterwards(here.house().bell.send)
     try:
         with here.connection().transaction():
-            started = commands.start(here.connection(), collect, workspace_id, body, actor)
+            made = commands.give(here.connection(), collect, workspace_id, command, body, actor)
     except RefusedError as refusal:
-        commands.refused(here.connection(), workspace_id, body, actor, refusal)
+        commands.refused(here.connection(), workspace_id, command, body, actor, refusal)
         raise
-    subscription, terms = started["subscription"], started["terms"]
-    # Time paid for elsewhere began before the command did.
-    opened = subscription.opening_seats is not None
-    begins = calendar.midnight(subscription.anchor, subscription.zone) if opened else subscription.started_at
+    return _told(made)
+
+
+def _told(made: dict[str, Any]) -> dict[str, Any]:
+    """The subscription as it stands after a command."""
+    course: Course = made["course"]
+    workspace, fact = made["workspace"], made["fact"]
+    trial = course.trial
+    last = course.at(workspace["now"]) or (course.stretches[-1] if course.running else None)
+    terms = (trial.registered or trial.terms) if trial else course.terms
+    if last is not None and not trial:
+        pins = subscriptions.pins(here.connection(), workspace["id"])
+        switched = [one.terms for one in course.switches if one.key == last.key]
+        terms = switched[-1] if switched else pins[last.key]
     return {
-        "id": subscription.id,
-        "plan": terms.plan,
-        "price_id": terms.price_id,
-        "unit_amount": terms.unit_amount,
-        "currency": terms.currency,
-        "interval": terms.interval,
-        "anchor": subscription.anchor,
-        "period": {"start": begins, "end": subscription.renewal(1)},
-        "state": "active",
+        "id": trial.subscription if trial else course.subscription or fact.data.get("subscription"),
+        "command_id": made["id"],
+        "plan": terms.plan if terms else None,
+        "price_id": terms.price_id if terms else None,
+        "unit_amount": terms.unit_amount if terms else None,
+        "currency": terms.currency if terms else None,
+        "interval": terms.interval if terms else None,
+        "payment_method": trial.method if trial else course.method,
+        "licences": workspace["purchased"] if terms and terms.shape == "licences" and course.running else None,
+        "anchor": last.period.anchor if last else None,
+        "period": _period(course, workspace),
+        "trial_end": trial.end if trial else None,
+        "ends_at": course.cancel_at,
+        "next_plan": course.next_terms.plan if course.next_terms else None,
+        "next_interval": course.next_terms.interval if course.next_terms else None,
+        "state": course.state,
+        "items": list(fact.data["terms"]["features"]) if fact.kind == "option.ordered" else [],
+        "warnings": made["warnings"],
     }
 
 
-@COMMANDS.post("/workspaces/<workspace_id>/quotes", Quote, QuoteRequest)
-def make_quote(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
-    """What would this cost? It posts nothing; a start that carries the quote's id is refused if anything moved."""
-    views.require(here.connection(), here.scope(), workspace_id)
-    if body["command"] not in quotes.COMMANDS:
-        raise FieldsError({"command": [f"Must be one of: {', '.join(sorted(quotes.COMMANDS))}."]})
-    if "members" in body:
-        body.setdefault("count", len(body["members"]))
-    here.afterwards(here.house().bell.send)
-    quote = quotes.quote(here.connection(), here.house().settings.collect, workspace_id, body)
-    return quote | {"lines": [_told(line, quote["pins"].get("currency")) for line in quote["lines"]]}
+def _period(course: Course, workspace: dict[str, Any]) -> dict[str, Any] | None:
+    if course.trial is not None:
+        return {"start": course.trial.started_at, "end": course.trial.end}
+    last = course.at(workspace["now"]) or (course.stretches[-1] if course.running else None)
+    if last is None:
+        return None
+    # Time paid for elsewhere began before the command did.
+    begins = calendar.midnight(last.period.first, last.period.zone) if last.elsewhere else last.opens
+    return {"start": begins, "end": last.period.end}
 
 
-def _told(line: Mapping[str, Any], currency: str | None) -> dict[str, Any]:
-    return {"description": describe(line["kind"], line["seats"]), "currency": currency, **line}
+start_subscription = _route(
+    "subscription",
+    "subscription",
+    bodies.Start,
+    "Start a subscription; the first charge is for everyone who is billable now.",
+)
+start_trial = _route("trial", "trial", bodies.StartTrial, "Start a free trial.")
+register = _route("registration", "registration", bodies.Register, "Register a trial formally (正式登録).")
+change_licences = _route("licences", "licences", bodies.Licences, "Buy licences, or give some up.")
+change_plan = _route("plan-change", "plan-change", bodies.ChangePlan, "Change the plan, up at once or down at renewal.")
+change_interval = _route("interval-change", "interval-change", bodies.ChangeInterval, "Change the interval.")
+change_method = _route("payment-method", "payment-method", bodies.ChangeMethod, "Change how it is paid.")
+cancel = _route("cancellation", "cancellation", bodies.Plain, "Cancel at the end of the paid period.")
+ask_refund = _route("refund", "refund", bodies.Plain, "Ask for a refund, where the plan has one (TR-26).")
+migrate = _route("migration", "migration", bodies.Migrate, "Move a lone user's contract into another (CW-16).")
+order_option = _route("options", "option", bodies.OrderOption, "Order an option.")
+accept_late = _route("late-facts", "late-facts", bodies.LateVerdict, "Let old facts move money from their own instant.")
+rerate = _route("rerate", "rerate", bodies.Rerate, "Price an opened period anew; quote it first (command rerate).")

@@ -1,5 +1,6 @@
 """The fields every schema is made of: instants, ids, whole numbers."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -14,6 +15,7 @@ YEARS = (1970, 2199)
 #: The longest id of a tool that we take.
 LONGEST_ID = 200
 MAX_INT = 2**31 - 1
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\Z")
 
 
 class Instant(fields.Field[datetime]):
@@ -65,6 +67,11 @@ class Whole(fields.Integer):
 def text(longest: int = LONGEST_ID, **kwargs: Any) -> fields.String:
     """A text that is not empty."""
     return fields.String(validate=validate.Length(min=1, max=longest), **kwargs)
+
+
+def mail_address(**kwargs: Any) -> fields.String:
+    """A mail address that any mail server takes."""
+    return fields.String(validate=[validate.Length(max=254), validate.Regexp(_EMAIL)], **kwargs)
 
 
 def one_of(*choices: str, **kwargs: Any) -> fields.String:

@@ -20,6 +20,8 @@ View = Callable[..., Any]
 Decorator = Callable[[View], View]
 
 _PARSER = body.Parser()
+#: How the description shows a file.
+_FILE = {"type": "string", "format": "binary"}
 #: The longest Idempotency-Key.
 LONGEST_KEY = 255
 
@@ -35,6 +37,10 @@ class Resource:
     def get(self, path: str, answer_schema: type[Schema], query: type[Schema] | None = None) -> Decorator:
         """A reading route; the view gets the path's ids and the query."""
         return self._route("GET", path, 200, answer_schema, query, "query")
+
+    def get_file(self, path: str, content_type: str, query: type[Schema] | None = None) -> Decorator:
+        """A reading route whose view answers with the bytes of a file, as a Response of that content type."""
+        return self._route("GET", path, 200, _FILE, query, "query", content_type)
 
     def post(
         self, path: str, answer_schema: type[Schema], given: type[Schema] | None = None, status: int = 201
@@ -55,12 +61,13 @@ class Resource:
         method: str,
         path: str,
         status: int,
-        answer_schema: type[Schema] | None,
+        answer_schema: type[Schema] | dict[str, str] | None,
         given: type[Schema] | None,
         place: str,
+        content_type: str | None = None,
     ) -> Decorator:
         def declare(view: View) -> View:
-            wrapped = self.blueprint.response(status, answer_schema)(view)
+            wrapped = self.blueprint.response(status, answer_schema, content_type=content_type)(view)
             if given is not None:
                 wrapped = self.blueprint.arguments(given, location=place)(wrapped)
             if method == "POST":

@@ -12,7 +12,7 @@ from billing.store.db import Row
 from service.api import auth, here, paging
 from service.api.connections import known_tool
 from service.api.faults import FieldsError
-from service.api.fields import Instant, one_of, page_of, text
+from service.api.fields import Instant, mail_address, one_of, page_of, text
 from service.api.resource import Resource
 from workers import commands
 
@@ -35,10 +35,23 @@ class NewWorkspace(Schema):
     external_id = text(required=True)
     name = text(required=True)
     connection_id = text(load_default=None, allow_none=True)
-    time_zone = fields.String(load_default="UTC", validate=time_zone)
+    time_zone = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=time_zone,
+        metadata={"description": "Without one the tool's own: Asia/Tokyo for Japanese products, else UTC (XX-14)."},
+    )
     clock_id = text(load_default=None, allow_none=True)
     collect = one_of(*COLLECT, load_default="live")
     account_id = text(metadata={"description": "Admin keys only."})
+
+
+class BillingContact(Schema):
+    """Whom documents are mailed to, in their language; they take no seat (B-10)."""
+
+    name = text(allow_none=True)
+    email = mail_address(required=True)
+    language = one_of("ja", "en")
 
 
 class WorkspaceChange(Schema):
@@ -47,6 +60,7 @@ class WorkspaceChange(Schema):
     name = text()
     connection_id = text(allow_none=True)
     collect = one_of(*COLLECT)
+    billing_contact = fields.Nested(BillingContact, allow_none=True)
 
 
 class Workspace(Schema):
@@ -65,6 +79,7 @@ class Workspace(Schema):
     pending = fields.Integer(required=True)
     credit = fields.Integer(required=True)
     collect = fields.String(required=True, metadata={"enum": list(COLLECT)})
+    billing_contact = fields.Nested(BillingContact, required=True, allow_none=True)
 
 
 class Renewal(Schema):
@@ -72,8 +87,16 @@ class Renewal(Schema):
 
     at = Instant(required=True)
     seats = fields.Integer(required=True)
-    amount = fields.Integer(required=True)
+    amount = fields.Integer(required=True, metadata={"description": "Before tax put on top of it."})
+    tax = fields.Integer(required=True)
     currency = fields.String(required=True)
+
+
+class Flag(Schema):
+    """Something that exceeds the plan: kept and billed all the same (law 9)."""
+
+    rule = fields.String(required=True)
+    detail = fields.String(required=True)
 
 
 class Seats(Schema):
@@ -83,7 +106,28 @@ class Seats(Schema):
     occupied = fields.Integer(required=True)
     vacant = fields.Integer(required=True)
     next_renewal = fields.Nested(Renewal, required=True, allow_none=True)
+    flags = fields.List(fields.Nested(Flag), required=True)
     as_of = Instant(required=True)
+
+
+class Counts(Schema):
+    """What caps are checked against: members and invited people; those and guests on open boards; open boards."""
+
+    users = fields.Integer(required=True)
+    collaborators = fields.Integer(required=True)
+    open_boards = fields.Integer(required=True)
+
+
+class Entitlements(Schema):
+    """What the plan in force gives; a trial gives all of its plan (BL-09)."""
+
+    plan = fields.String(required=True, allow_none=True)
+    state = fields.String(required=True)
+    access = fields.String(required=True, metadata={"enum": ["full", "view_only", "locked"]})
+    features = fields.List(fields.String(), required=True)
+    caps = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    counts = fields.Nested(Counts, required=True)
+    flags = fields.List(fields.Nested(Flag), required=True)
 
 
 class Member(Schema):
@@ -97,6 +141,10 @@ class Member(Schema):
     boards = fields.List(fields.String(), required=True)
     classification = fields.String(required=True, metadata={"enum": ["billable", "free"]})
     rule = fields.String(required=True)
+    deactivate_everywhere = fields.Boolean(
+        required=True,
+        metadata={"description": "May be deactivated on all boards at once and their activity seen (TR-17)."},
+    )
     since = Instant(required=True, allow_none=True)
     fact_id = fields.String(required=True, allow_none=True)
 
@@ -114,7 +162,7 @@ def list_workspaces(query: dict[str, Any]) -> dict[str, Any]:
 def make_workspace(body: dict[str, Any]) -> dict[str, Any]:
     """Make a workspace; what was heard of it before takes effect now."""
     connection, account = here.connection(), auth.account_for(body)
-    known_tool(body["tool"])
+    body["time_zone"] = body["time_zone"] or known_tool(body["tool"]).ZONE
     if body["clock_id"] is not None:
         clocks.get(connection, account, body["clock_id"])
     _check_connection(account, body["tool"], body["connection_id"])
@@ -139,6 +187,8 @@ def change_workspace(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
     _check_connection(row["account_id"], row["tool"], body.get("connection_id"))
     wanted = row | body
     views.change_workspace(connection, workspace_id, wanted["name"], wanted["connection_id"])
+    if "billing_contact" in body:
+        views.set_billing_contact(connection, workspace_id, body["billing_contact"])
     collect = here.house().settings.collect
     if "collect" in body and commands.set_collect(connection, workspace_id, body["collect"], collect):
         here.afterwards(here.house().bell.send)
@@ -149,6 +199,12 @@ def change_workspace(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
 def get_seats(workspace_id: str) -> dict[str, Any]:
     """Seats purchased, occupied and vacant, and the next renewal."""
     return views.seats(here.connection(), views.require(here.connection(), here.scope(), workspace_id))
+
+
+@WORKSPACES.get("/workspaces/<workspace_id>/entitlements", Entitlements)
+def get_entitlements(workspace_id: str) -> dict[str, Any]:
+    """What the plan in force gives the workspace and all its boards, and what exceeds it (TR-04, BL-09)."""
+    return views.entitlements(here.connection(), views.require(here.connection(), here.scope(), workspace_id))
 
 
 @WORKSPACES.get("/workspaces/<workspace_id>/members", page_of(Member), paging.Query)

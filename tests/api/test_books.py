@@ -1,6 +1,6 @@
-"""Statement, ledger, facts, charges, explanations, documents: TR-10 as the API tells it."""
+"""Statement, ledger, facts, charges, explanations: TR-10 as the API tells it."""
 
-from tests.api.conftest import Caller, Story
+from tests.api.conftest import Story
 
 JANUARY, APRIL = "2025-01-15T00:00:00.000Z", "2025-04-15T00:00:00.000Z"
 LINE = {
@@ -115,11 +115,6 @@ def test_an_explanation_holds_the_whole_arithmetic_and_the_facts(story: Story) -
     assert "$89.99" in told["text"]["en"]
     assert "$89.99" in told["text"]["ja"]
     story.caller.get("/v1/ledger/en_none/explanation", 404)
-
-
-def test_no_documents_are_issued_yet(story: Story, caller: Caller) -> None:
-    assert story.caller.get(f"{story.path}/documents") == {"data": [], "next": None}
-    caller.get("/v1/documents/doc_1.pdf", 404)
 
 
 def test_an_instant_that_is_none_is_422(story: Story) -> None:

@@ -69,3 +69,43 @@ def test_an_unknown_tool_is_told_the_tools_there_are(caller: Caller) -> None:
     told = caller.post("/v1/connections", {"tool": "typewriter", "secrets": ["s"]}, 422)
     assert "standard" in told["detail"]
     assert "trello" in told["detail"]
+
+
+def test_a_credential_for_full_lists_is_sealed_never_shown_and_forgotten_with_the_connection(
+    house: House, caller: Caller
+) -> None:
+    credential = {"key": "quince", "token": "apricot"}
+    made = caller.post("/v1/connections", {"tool": "trello", "secrets": ["s"], "credential": credential})
+    assert made["has_credential"]
+    assert "apricot" not in str(made) + str(caller.get("/v1/connections"))
+    (row,) = house.run("SELECT credential FROM connection")
+    assert b"apricot" not in bytes(row["credential"])
+    assert b"apricot" in house.settings.vault.decrypt(bytes(row["credential"]))
+    assert caller.patch(f"/v1/connections/{made['id']}", {"callback_url": None})["has_credential"]
+    assert not caller.patch(f"/v1/connections/{made['id']}", {"credential": None})["has_credential"]
+    caller.patch(f"/v1/connections/{made['id']}", {"credential": credential})
+    caller.delete(f"/v1/connections/{made['id']}")
+    assert house.run("SELECT credential FROM connection") == [{"credential": None}]
+
+
+def test_an_api_url_of_ones_own_is_kept_and_shown(caller: Caller) -> None:
+    address = "https://kobo.backlog.example/api/v2"
+    made = caller.post("/v1/connections", {"tool": "backlog", "api_url": address, "credential": {"key": "k"}})
+    assert made["api_url"] == address
+    assert caller.patch(f"/v1/connections/{made['id']}", {"api_url": None})["api_url"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"tool": "trello", "secrets": ["s"], "credential": {"key": "k"}}, "credential"),
+        ({"tool": "trello", "secrets": ["s"], "credential": {"key": "k", "token": "t", "x": "y"}}, "credential"),
+        ({"tool": "standard", "secrets": ["s"], "credential": {"key": "k"}}, "credential"),
+        ({"tool": "backlog", "api_url": "http://kobo.backlog.example/api/v2"}, "api_url"),
+        ({"tool": "backlog", "api_url": "https://127.0.0.1/api/v2"}, "api_url"),
+        ({"tool": "backlog", "api_url": "https://localhost/api/v2"}, "api_url"),
+        ({"tool": "backlog", "api_url": "https://[fd00::1]/api/v2"}, "api_url"),
+    ],
+)
+def test_a_wrong_credential_or_an_address_inside_a_network_is_refused(caller: Caller, body: object, field: str) -> None:
+    assert field in caller.post("/v1/connections", body, 422)["errors"]

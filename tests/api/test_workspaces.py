@@ -131,7 +131,7 @@ def test_the_next_renewal_asks_the_price_of_its_own_day_for_the_seats_occupied(s
     story.roster("aoi")
     told = story.caller.get(f"{story.path}/seats")
     assert (told["purchased"], told["occupied"], told["vacant"]) == (2, 1, 1)
-    renewal = {"at": "2026-01-15T00:00:00.000Z", "seats": 1, "amount": 12000, "currency": "USD"}
+    renewal = {"at": "2026-01-15T00:00:00.000Z", "seats": 1, "amount": 12000, "tax": 0, "currency": "USD"}
     assert told["next_renewal"] == renewal
 
 

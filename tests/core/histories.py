@@ -5,25 +5,26 @@ A seed tells the frame and one seed each tells a fact, so that a failure shrinks
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from billing.core import statement as full
 from billing.core.calendar import midnight
 from billing.core.facts import BOARD_KINDS, Fact, fact_id, order
 from billing.core.incremental import Change, advance
-from billing.core.lines import Line, Pins, Subscription, Terms
+from billing.core.lines import Line
+from billing.core.plans import Terms
+from billing.core.proration import Period
+from billing.core.replay import Replay
 from billing.core.roster import MemberHead
-from billing.core.statement import Replay, statement
 from tests.core.memory import Remembered
-from tests.core.telling import by_key
+from tests.core.telling import Plan, Whole, began, by_key, statement
 
 Step = Callable[..., Change]
-Whole = Callable[..., tuple[Line, ...]]
 
 #: How every law is tried.
 LAW = settings(
@@ -63,22 +64,17 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A set of facts, one way in which they were heard, and the terms they are billed under, up to `end` (UTC)."""
+    """A set of facts, one way in which they were heard, and the plan they are billed under, up to `end` (UTC)."""
 
     facts: tuple[Fact, ...]
     batches: tuple[Batch, ...]
-    pins: Pins
+    plan: Plan
     end: datetime
 
     @property
     def start(self) -> datetime:
-        """When the subscription started (UTC)."""
-        assert self.pins.subscription is not None
-        return self.pins.subscription.started_at
-
-    def pins_at(self, now: datetime) -> Pins:
-        """Nobody knows of a subscription before it starts."""
-        return self.pins if now >= self.start else Pins()
+        """When the first subscription or trial started (UTC)."""
+        return self.plan.facts[0].at
 
 
 @dataclass(slots=True)
@@ -110,44 +106,45 @@ def seeded(seed: int) -> History:
 def history(seed: int, fact_seeds: Sequence[int]) -> History:
     """The history that these seeds tell."""
     random = Random(seed)
-    pins = _pins(random)
-    subscription = pins.subscription
-    assert subscription is not None
-    instants = _instants(random, subscription)
+    plan, first = _plan(random)
+    start = plan.facts[0].at
+    instants = _instants(random, start, first)
     people = [f"p{i}" for i in range(random.randint(1, MOST_PEOPLE))]
     boards = [f"b{i}" for i in range(random.randint(1, MOST_BOARDS))]
     delays = random.choice([_PROMPT, _LATE, _LATE, _LATE, _SHUFFLED, _SHUFFLED])
-    facts = tuple(_fact(Random(told), i, instants, people, boards, delays) for i, told in enumerate(fact_seeds))
-    batches = _batches(random, facts, subscription.started_at)
-    end = max(batches[-1].now, subscription.renewal(2))
-    return History(facts, batches, pins, end)
+    facts = tuple(told_fact(Random(told), i, instants, people, boards, delays) for i, told in enumerate(fact_seeds))
+    batches = _batches(random, facts, start)
+    end = max(batches[-1].now, replace(first, n=1).end)
+    return History(facts, batches, plan, end)
 
 
-def _pins(random: Random) -> Pins:
+def _plan(random: Random) -> tuple[Plan, Period]:
+    """A month of seats from a random day on, and the first period."""
     anchor = random.choice([date(2025, 1, 15), date(2024, 1, 31), date(2018, 10, 20)])
     zone = random.choice(["UTC", "Asia/Tokyo", "America/Sao_Paulo"])
     opening = random.choice([None, None, None, 2])
     started = midnight(anchor, zone) + timedelta(hours=random.choice([0, 0, 9]))
     method = random.choice(["months_days", "actual_days", "thirty_360", "seconds"])
     rounding = random.choice(["half_up", "half_even", "floor", "ceil"])
-    guests_free, shut_count = random.random() < 0.1, random.random() < 0.2
-    terms = {
-        n: Terms(f"p{n}", "plan", "month", "USD", 1250 + n, method, rounding, "auto_seats", guests_free, shut_count)  # type: ignore[arg-type]
-        for n in range(8)
-    }
-    return Pins(Subscription("sub", started, anchor, zone, 1, "start", opening), terms)
+    guests_free, shut_count = random.random() < 0.25, random.random() < 0.2
+    pending = random.random() < 0.2
+    terms = Terms("p", "plan", "month", "USD", 1250, method, rounding, "auto_seats", guests_free, shut_count)  # type: ignore[arg-type]
+    terms = replace(terms, pending_count=pending, minimum=random.choice([0, 0, 0, 3]))
+    amounts = tuple(range(1250, 1258))
+    plan = Plan((began(started, anchor, terms, opening),), {("plan", "month"): terms}, zone, amounts)
+    return plan, Period(anchor, 1, 0, zone)
 
 
-def _instants(random: Random, subscription: Subscription) -> list[datetime]:
+def _instants(random: Random, start: datetime, first: Period) -> list[datetime]:
     """Few enough that facts meet at one of them; the borders of periods come up often."""
-    start, renewal, end = subscription.started_at, subscription.renewal(1), subscription.renewal(2)
+    renewal, end = first.end, replace(first, n=1).end
     borders = [start, renewal, renewal - timedelta(seconds=1), start - timedelta(days=2)]
     hours = int((end - start).total_seconds() // 3600)
     free = [start + timedelta(hours=random.randint(-72, hours - 1)) for _ in range(random.randint(3, 24))]
     return free + borders
 
 
-def _fact(
+def told_fact(
     random: Random, i: int, instants: list[datetime], people: list[str], boards: list[str], delays: Sequence[int]
 ) -> Fact:
     kind, at = random.choice(_KINDS), random.choice(instants)
@@ -199,10 +196,8 @@ def settled(case: History, step: Step = advance, tally: Tally | None = None, wor
     for batch in (*case.batches, Batch(case.end)):
         if tally is not None:
             _count(tally, memory, batch)
-        if batch.dies:
-            deepcopy(memory).compute(batch.facts, case.pins_at(batch.now), batch.now)
         before = dict(memory.book)
-        memory.settle(batch.facts, case.pins_at(batch.now), batch.now)
+        memory.settle(batch.facts, case.plan, batch.now, dies=batch.dies)
         rerated = rerated or _rerated(before, memory.book)
     if tally is not None:
         tally.histories += 1
@@ -230,18 +225,18 @@ def _rerated(before: dict[str, Line], after: dict[str, Line]) -> bool:
 def disagreements(
     case: History,
     step: Step = advance,
-    whole: Whole = statement,
+    whole: Whole = full.statement,
     tally: Tally | None = None,
 ) -> list[str]:
     """What the incremental form and the full statement say differently at the end: nothing, says law 1."""
     memory = settled(case, step, tally)
-    owed = whole(case.facts, case.pins, case.end, "w1")
+    owed = statement(case.facts, case.plan, case.end, "w1", whole)
     differences = [] if by_key(memory.book.values()) == by_key(owed) else [f"lines: {memory.book.values()} / {owed}"]
     return differences + _roster_differences(case, memory)
 
 
 def _roster_differences(case: History, memory: Remembered) -> list[str]:
-    replay = Replay("w1", case.facts, memory.policy)
+    replay = Replay("w1", case.facts, memory.policies)
     nobody = MemberHead()
     differences = []
     for name, person in replay.people.items():
@@ -257,4 +252,4 @@ def in_order(case: History) -> History:
     """The same facts, each heard alone when it happened."""
     alone = [Batch(fact.at, (fact,)) for fact in sorted(case.facts, key=order)]
     begun = [Batch(case.start)]
-    return History(case.facts, tuple(sorted([*alone, *begun], key=lambda batch: batch.now)), case.pins, case.end)
+    return History(case.facts, tuple(sorted([*alone, *begun], key=lambda batch: batch.now)), case.plan, case.end)

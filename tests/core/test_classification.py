@@ -7,7 +7,7 @@ import pytest
 
 from billing.core.classification import ORDINARY, Membership, Policy, Standing, Verdict, classify, present
 from billing.core.facts import Fact
-from billing.core.statement import Replay
+from billing.core.replay import Replay
 from tests.core.memory import Remembered
 from tests.core.telling import fact, joined, left, on_boards, plan, when
 
@@ -19,10 +19,11 @@ DAY = "2025-03-01"
 def verdict(facts: list[Fact], member: str, workspace: str = "w1", policy: Policy = ORDINARY) -> Verdict:
     """What the replayed roster says of a person, after making sure that the kept roster says the same."""
     memory = Remembered(workspace)
-    terms = plan("2025-02-01", "month", 1250, **{name: getattr(policy, name) for name in Policy.__slots__})
+    seats = {"guests_free": policy.guests_free, "closed_boards_count": policy.closed_boards_count}
+    terms = plan("2025-02-01", "month", 1250, **seats)
     for one in sorted(facts, key=lambda one: one.at):
         memory.settle([one], terms, one.at)
-    replayed = classify(Replay(workspace, facts, policy).standing(member), policy)
+    replayed = classify(Replay(workspace, facts, memory.policies).standing(member), policy)
     head = memory.members[member]
     assert (head.billable, head.rule) == (replayed.billable, replayed.rule)
     return replayed
@@ -210,7 +211,7 @@ def test_a_board_belongs_from_the_beginning_to_whom_its_earliest_delivery_shows(
     ]
     assert verdict(facts, "gus") == Verdict(True, "TR-02")
     assert [step.occupied for step in Replay("w1", facts).history] == [1, 1]
-    assert Replay("w1", facts, ORDINARY).history[0].at == when(DAY)
+    assert Replay("w1", facts).history[0].at == when(DAY)
 
 
 @pytest.mark.parametrize(

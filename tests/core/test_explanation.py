@@ -9,8 +9,7 @@ import pytest
 from billing.core.explanation import describe, explain
 from billing.core.lines import Line
 from billing.core.money import rounded
-from billing.core.statement import statement
-from tests.core.telling import fact, plan, when
+from tests.core.telling import fact, plan, statement, when
 
 
 def entry(line: Line, amount: int | None = None) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from itertools import permutations
 import pytest
 
 from billing.core.facts import Fact
-from billing.core.lines import Pins
-from tests.core.memory import Remembered
-from tests.core.telling import amounts, billed, by_key, fact, joined, left, on_boards, people, plan, when
+from tests.core.memory import Remembered, billed
+from tests.core.telling import Plan, amounts, by_key, fact, joined, left, on_boards, people, plan, when
 
 YEAR = "2025-01-15"
 
@@ -23,11 +22,11 @@ def story() -> list[Fact]:
     ]
 
 
-def yearly(*prices: int) -> Pins:
+def yearly(*prices: int) -> Plan:
     return plan(YEAR, "year", *prices)
 
 
-def kept(facts: list[Fact], pins: Pins, now: str) -> Remembered:
+def kept(facts: list[Fact], pins: Plan, now: str) -> Remembered:
     memory = Remembered()
     memory.settle(facts, pins, when(now))
     return memory

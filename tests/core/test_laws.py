@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from billing.core.classification import classify
 from billing.core.facts import Fact, order
-from billing.core.lines import Line, Pins
+from billing.core.lines import Line
 from billing.core.money import rounded, shared
-from billing.core.proration import share_left
-from billing.core.statement import Replay, statement
+from billing.core.proration import Period, share_left
+from billing.core.replay import Replay
 from tests.core.histories import (
     LAW,
     MOST_BOARDS,
@@ -33,11 +33,16 @@ from tests.core.histories import (
     settled,
 )
 from tests.core.memory import Remembered
-from tests.core.telling import amounts, by_key, fact, joined, left, on_boards, people, plan, when
+from tests.core.telling import amounts, by_key, fact, joined, left, on_boards, people, plan, statement, when
+
+
+def periods(case: History) -> list[Period]:
+    """The periods of the subscription up to the end."""
+    return [stretch.period for stretch in case.plan.course(case.end).stretches]
 
 
 def owed(case: History, facts: tuple[Fact, ...] | None = None, workspace: str = "w1") -> list[Line]:
-    return by_key(statement(case.facts if facts is None else facts, case.pins, case.end, workspace))
+    return by_key(statement(case.facts if facts is None else facts, case.plan, case.end, workspace))
 
 
 def test_law_1_however_facts_are_heard_lines_and_roster_end_as_the_full_statement_says() -> None:
@@ -63,8 +68,7 @@ def test_the_histories_reach_the_size_that_the_design_asks() -> None:
     assert max(len({one.member for one in case.facts if one.member}) for case in cases) == MOST_PEOPLE == 12
     assert max(len({one.board for one in case.facts if one.board}) for case in cases) == MOST_BOARDS == 4
     for case in cases:
-        assert case.pins.subscription is not None
-        assert case.start < case.pins.subscription.renewal(2) <= case.end
+        assert case.start < periods(case)[1].end <= case.end
     assert Counter(batch.dies for case in cases for batch in case.batches)[True] > 100
 
 
@@ -92,7 +96,7 @@ def boards(memory: Remembered) -> dict[str, object]:
 def test_law_1_settling_again_changes_nothing(case: History) -> None:
     memory = settled(case)
     before = deepcopy(memory)
-    change = memory.settle(case.facts, case.pins, case.end)
+    change = memory.settle(case.facts, case.plan, case.end)
     assert not change.steps
     assert change.old_lines == change.new_lines == []
     assert (memory.book, memory.members, memory.position) == (before.book, before.members, before.position)
@@ -138,32 +142,42 @@ def test_law_1_a_deactivation_on_a_board_is_kept_when_that_board_is_folded_again
     assert memory.position.occupied == 0
 
 
+def test_law_1_what_happened_before_the_seat_policy_turned_is_judged_by_both_policies_when_it_is_heard_late() -> None:
+    pins, memory = plan("2025-02-01", "month", 1250, guests_free=True), Remembered()
+    begun = joined("2025-01-20", "ann")
+    late = [*on_boards("2025-01-25", "gus", "a", "b"), fact("board.reopened", "2025-01-26", board="a")]
+    memory.settle(begun, pins, when("2025-02-05"))
+    for one in late:
+        memory.settle([one], pins, when("2025-02-06"))
+    assert by_key(memory.book.values()) == by_key(statement([*begun, *late], pins, when("2025-02-06"), "w1"))
+    assert (memory.members["gus"].billable, memory.members["gus"].rule) == (False, "B-04")
+
+
 @LAW
 @given(histories(), st.integers(1, 7))
 def test_law_3_the_terms_of_a_later_period_move_no_line_of_an_earlier_one(case: History, n: int) -> None:
-    assert case.pins.terms is not None
-    changed = {m: replace(terms, unit_amount=9999) if m >= n else terms for m, terms in case.pins.terms.items()}
-    after = by_key(statement(case.facts, Pins(case.pins.subscription, changed), case.end, "w1"))
+    changed = replace(case.plan, amounts=(*case.plan.amounts[:n], *[9999] * 8))
+    after = by_key(statement(case.facts, changed, case.end, "w1"))
     assert [line for line in after if line.n < n] == [line for line in owed(case) if line.n < n]
     memory = settled(case)
-    assert memory.settle([], Pins(case.pins.subscription, changed), case.end).new_lines == []
+    assert memory.settle([], changed, case.end).new_lines == []
 
 
 @LAW
 @given(histories(), st.lists(st.integers(0, 1500), max_size=6).map(sorted))
 def test_law_4_time_in_one_step_or_in_many_ends_in_the_same_lines(case: History, hours: list[int]) -> None:
     """Every fact is known from the beginning and waits for its instant."""
-    at_once, in_steps = Remembered(), Remembered()
+    at_once, in_steps = Remembered(stops="none"), Remembered()
     for memory in (at_once, in_steps):
-        memory.settle(case.facts, case.pins, case.start - timedelta(days=4))
+        memory.settle(case.facts, case.plan, case.start - timedelta(days=4))
         assert memory.book == {}
     for hour in hours:
         now = case.start + timedelta(hours=hour)
         if now < case.end:
-            in_steps.settle([], case.pins, now)
-            assert by_key(in_steps.book.values()) == by_key(statement(case.facts, case.pins, now, "w1"))
+            in_steps.settle([], case.plan, now)
+            assert by_key(in_steps.book.values()) == by_key(statement(case.facts, case.plan, now, "w1"))
     for memory in (at_once, in_steps):
-        memory.settle([], case.pins, case.end)
+        memory.settle([], case.plan, case.end)
     assert at_once.book == in_steps.book
     assert at_once.members == in_steps.members
     assert at_once.position == in_steps.position
@@ -230,14 +244,13 @@ def test_law_8_lines_never_merge_and_each_is_rounded_once_from_its_exact_amount(
 @LAW
 @given(histories())
 def test_law_8_persons_sum_on_exact_fractions_and_shown_amounts_sum_to_the_line(case: History) -> None:
-    assert case.pins.subscription is not None
     for line in owed(case):
         each = [line.unit_amount * line.fraction] * line.seats
         assert sum(each) == line.exact
         if line.exact:
             assert sum(shared(line.amount, each)) == line.amount
         if line.kind == "seats_added":
-            assert line.fraction == share_left(line.method, case.pins.subscription.period(line.n), line.instant)
+            assert line.fraction == share_left(line.method, periods(case)[line.n], line.instant)
         else:
             assert line.fraction == Fraction(1)
 
@@ -246,20 +259,18 @@ def test_law_8_persons_sum_on_exact_fractions_and_shown_amounts_sum_to_the_line(
 @given(histories())
 def test_what_was_bought_in_a_period_is_its_high_water_mark(case: History) -> None:
     """The auto seats shape in one sentence, read from the finished lines (TR-06, TR-08, TR-09)."""
-    subscription = case.pins.subscription
-    assert subscription is not None
-    replay = Replay("w1", case.facts, settled(case).policy)
+    begun, [terms] = case.plan.facts[0].data, case.plan.prices.values()
+    replay = Replay("w1", case.facts, settled(case).policies)
     bought = Counter[int]()
     for line in owed(case):
         bought[line.n] += line.seats
-    for n in range(subscription.period_at(case.end) + 1):
-        opens = subscription.renewal(n) if n else subscription.started_at
-        within = [step.occupied for step in replay.history if opens <= step.at < subscription.renewal(n + 1)]
+    for n, period in enumerate(periods(case)):
+        opens = period.start if n else case.start
+        within = [step.occupied for step in replay.history if opens <= step.at < period.end]
         first = replay.occupied_before(opens)
-        started_with = subscription.opening_seats
         if n == 0:
             first = max([step.occupied for step in replay.history if step.at <= opens][-1:], default=0)
-        floor = started_with if n == 0 and started_with is not None else 0
+        floor = int(str(begun["seats"])) if n == 0 and begun["seats"] is not None else terms.minimum
         assert bought[n] == max([*within, first, floor])
 
 
@@ -272,12 +283,12 @@ def test_law_11_a_quote_is_what_the_added_people_then_cost(case: History, heads:
         replace(one, at=at, heard_at=at, id=f"new-{i}", source_id=f"~{i}")
         for i, one in enumerate(joined("2025-01-01", *people(heads, "new")))
     ]
-    known = statement(case.facts, case.pins, at, "w1")
-    quote = by_key(set(statement([*case.facts, *what_if], case.pins, at, "w1")) - set(known))
+    known = statement(case.facts, case.plan, at, "w1")
+    quote = by_key(set(statement([*case.facts, *what_if], case.plan, at, "w1")) - set(known))
     memory = settled(case)
-    memory.settle([], case.pins, at - timedelta(minutes=1))
+    memory.settle([], case.plan, at)
     before = dict(memory.book)
-    memory.settle(what_if, case.pins, at)
+    memory.settle(what_if, case.plan, at)
     assert by_key(line for key, line in memory.book.items() if before.get(key) != line) == quote
     assert before.items() <= memory.book.items()
     assert sum(line.seats for line in quote) <= heads

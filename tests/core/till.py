@@ -1,33 +1,66 @@
 """The money side of a workspace in plain Python: ledger, charges, credit and what was collected, kept by law 2."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from billing.core.lines import Line
-from billing.core.settlement import Decision, Reduction, Share, decide, differences, shrunk
+from billing.core.settlement import (
+    Collected,
+    Decision,
+    Difference,
+    Reduction,
+    Share,
+    decide,
+    differences,
+    obligations,
+    shrunk,
+    unexplained,
+)
+from billing.core.tax import Tax
 
-#: Where a charge may go from each status; a definitive answer ends it.
+#: Where a charge may go from each status; a success ends it, a failure only its attempt.
 AHEAD = {
     "queued": ["sending"],
     "sending": ["pending", "unknown", "succeeded", "failed"],
     "pending": ["succeeded", "failed"],
     "unknown": ["succeeded", "failed"],
 }
+DONE = ("succeeded", "cancelled")
+Obligation = tuple[str, int, str, int]
 
 
 @dataclass(slots=True)
 class Charge:
-    """One charge: `lines` what is still owed of each line, `asked` what the endpoint is asked for (minor units)."""
+    """One charge: `lines` are its amounts, `reduced` what was taken off them since, `asked` what the endpoint is asked
+    for (minor units, tax in it). `obligation` is what it is for, `refunding` whether a rule pays back the rest."""
 
     id: str
     lines: Counter[str]
     asked: int
     credit_used: int
+    tax: Tax = field(default_factory=Tax)
+    obligation: Obligation = ("sub", 0, "period", 1)
     status: str = "queued"
+    attempt: int = 1
+    failed_before: bool = False
     sent: int | None = None
-    waiting: int = 0
+    reduced: Counter[str] = field(default_factory=Counter)
+    credited: Counter[str] = field(default_factory=Counter)
+    credit_returned: int = 0
+    refunding: bool = False
+    refunded: int = 0
+
+    @property
+    def standing(self) -> int:
+        """The sum of its lines less what was taken off."""
+        return self.lines.total() - self.reduced.total()
+
+    @property
+    def open(self) -> int:
+        """What is still to be paid of it, tax in it, less the credit it keeps. Below 0: it will be given back."""
+        return self.tax.gross(self.standing) - (self.credit_used - self.credit_returned)
 
 
 @dataclass(slots=True)
@@ -39,49 +72,95 @@ class Till:
     charges: dict[str, Charge] = field(default_factory=dict)
     credit: int = 0
     collected: int = 0
+    refunded: int = 0
+    taxes: int = 0
 
     def post(self, owed: Iterable[Line]) -> Decision:
-        """Post the difference, reduce what it reduces, and open at most one charge."""
-        found = differences(self.posted.values(), owed)
-        decision = decide(found, self.shares(), self.credit)
+        """Post the difference to the lines that are owed now; nothing of it is taxed or was paid elsewhere."""
+        return self.take(differences(self.posted.values(), owed))
+
+    def step(self, old: Sequence[Line], new: Sequence[Line], causes: tuple[str, ...]) -> list[Difference]:
+        """The differences of one step of settlement; no honest one is ever held (law 3)."""
+        found = differences(old, new, causes)
+        assert not unexplained(old, found)
+        return found
+
+    def take(
+        self,
+        found: list[Difference],
+        tax: Tax | None = None,
+        elsewhere: frozenset[tuple[str, int]] = frozenset(),
+        refunding: str | None = None,
+    ) -> Decision:
+        """Post differences, reduce what they reduce, and open at most one charge. Periods `elsewhere` were paid there;
+        `refunding`: everything of that subscription is paid back, as far as it was collected."""
+        opening = [one for one in found if one.period in elsewhere and one.line.kind == "period"]
+        charged = [one for one in found if one not in opening]
+        self.collected += sum(one.amount for one in opening)
+        back = self._till(refunding) if refunding and any(one.amount < 0 for one in charged) else None
+        decision = decide(charged, self.shares(), self.credit, tax=tax, elsewhere=elsewhere, till=back)
         for difference in found:
             self.posted[difference.line.key] = difference.line
             self.entries[difference.line.key] += difference.amount
+        self.credit += decision.credit_gained - decision.credit_used
         for reduction in decision.reductions:
-            self._reduce(reduction)
-        self.credit -= decision.credit_used
+            self._reduce(reduction, refunding is not None)
+        for refund in decision.refunds:
+            self.charges[refund.charge].refunded += refund.left
+            self.refunded += refund.left
         if decision.lines:
-            name = f"charge-{len(self.charges):04d}"
-            lines = Counter({difference.line.key: difference.amount for difference in decision.lines})
-            paid = "queued" if decision.amount > 0 else "succeeded"
-            self.charges[name] = Charge(name, lines, decision.amount, decision.credit_used, paid)
+            self._open(decision)
         return decision
+
+    def _open(self, decision: Decision) -> None:
+        told = obligations(decision.lines)
+        name = f"charge-{len(self.charges):04d}"
+        mine = (str(told["subscription"]), int(str(told["n"])), str(told["purpose"]))
+        nth = 1 + sum(charge.obligation[:3] == mine for charge in self.charges.values())
+        lines = Counter({difference.line.key: difference.amount for difference in decision.lines})
+        paid = "queued" if decision.amount > 0 else "succeeded"
+        used, tax = decision.credit_used, decision.tax
+        self.charges[name] = Charge(name, lines, decision.amount, used, tax, (*mine, nth), paid)
+        self.taxes += 0 if tax.behavior == "inclusive" else tax.part(decision.total)
+
+    def _till(self, subscription: str) -> list[Collected]:
+        mine = [one for one in self.charges.values() if one.obligation[0] == subscription and one.status == "succeeded"]
+        return [Collected(one.id, one.asked - one.refunded) for one in reversed(mine) if one.asked]
 
     def shares(self) -> list[Share]:
         """What each charge still stands for."""
         return [
-            Share(charge.id, key, charge.status, left)
+            Share(charge.id, key, charge.status, amount - charge.reduced[key], charge.standing, charge.tax)
             for charge in self.charges.values()
-            for key, left in charge.lines.items()
-            if left > 0
+            for key, amount in charge.lines.items()
+            if amount > charge.reduced[key]
         ]
 
-    def _reduce(self, reduction: Reduction) -> None:
+    def _reduce(self, reduction: Reduction, refunding: bool) -> None:
+        if reduction.how == "granted":
+            return
         charge = self.charges[reduction.charge]
-        charge.lines[reduction.key] -= reduction.amount
-        if reduction.how == "waiting":
-            charge.waiting += reduction.amount
-        elif reduction.how == "credited":
-            self.credit += reduction.amount
-        else:
-            self._lower(charge, reduction.amount)
+        self.taxes -= 0 if charge.tax.behavior == "inclusive" else reduction.tax
+        if reduction.how == "shrunk":
+            charge.lines[reduction.key] -= reduction.amount
+            charge.asked, back = shrunk(charge.asked, charge.credit_used, reduction.gross)
+            charge.credit_used -= back
+            self.credit += back
+            if charge.asked == 0:
+                charge.status = "succeeded" if charge.credit_used else "cancelled"
+            return
+        charge.reduced[reduction.key] += reduction.amount
+        charge.refunding = charge.refunding or (refunding and reduction.how == "waiting")
+        if reduction.how == "credited":
+            charge.credited[reduction.key] += reduction.amount
+        elif reduction.how == "reduced":
+            self._give_back(charge)
 
-    def _lower(self, charge: Charge, by: int) -> None:
-        charge.asked, back = shrunk(charge.asked, charge.credit_used, by)
-        charge.credit_used -= back
+    def _give_back(self, charge: Charge) -> None:
+        """The credit that a failed charge no longer needs."""
+        back = max(0, -charge.open)
+        charge.credit_returned += back
         self.credit += back
-        if charge.status == "queued" and charge.asked == 0:
-            charge.status = "succeeded"  # nothing is left to ask: what remains of it was paid by credit
 
     def move(self, charge: Charge, status: str) -> None:
         """The charge's next status; a reduction that waited for the outcome is now given."""
@@ -89,25 +168,55 @@ class Till:
         if status == "sending":
             charge.sent = charge.asked
         elif status == "succeeded":
-            self.collected += charge.asked
-            self.credit += charge.waiting
-            charge.waiting = 0
+            self._collect(charge)
         elif status == "failed":
-            self._lower(charge, charge.waiting)
-            charge.waiting = 0
+            charge.failed_before = True
+            self._give_back(charge)
 
-    def move_some(self, random: Random) -> None:
-        """Some charges get on."""
+    def _collect(self, charge: Charge) -> None:
+        over = charge.tax.gross(charge.lines.total() - charge.credited.total()) - charge.tax.gross(charge.standing)
+        over -= charge.credit_returned
+        charge.credited = Counter(charge.reduced)
+        back = min(over, charge.asked) if charge.refunding else 0
+        charge.refunded += back
+        self.collected += charge.asked
+        self.credit += over - back
+        self.refunded += back
+
+    def move_some(self, random: Random, failing: float = 0.5) -> list[Charge]:
+        """Some charges get on; answers those that were answered."""
+        moved = []
         for charge in self.charges.values():
             if charge.status in AHEAD and random.random() < 0.5:
-                self.move(charge, random.choice(AHEAD[charge.status]))
+                ahead = [one for one in AHEAD[charge.status] if one != "failed" or random.random() < 2 * failing]
+                self.move(charge, random.choice(ahead))
+                moved.append(charge)
+        return moved
+
+    def retry(self, subscription: str) -> None:
+        """The next attempt of every failed charge of a subscription of which something is still asked."""
+        for charge in self.charges.values():
+            if charge.status == "failed" and charge.obligation[0] == subscription and charge.open > 0:
+                charge.status, charge.attempt = "queued", charge.attempt + 1
 
     @property
     def receivable(self) -> int:
         """What is asked and not collected, less reductions that wait."""
-        return sum(charge.asked - charge.waiting for charge in self.charges.values() if charge.status != "succeeded")
+        return sum(charge.open for charge in self.charges.values() if charge.status not in DONE)
 
     @property
     def balanced(self) -> bool:
-        """The books of law 2: nothing is refunded or written off here."""
-        return self.collected + self.receivable - self.credit == sum(self.entries.values())
+        """The books of law 2; nothing is written off here."""
+        kept = self.collected + self.receivable - self.refunded - self.credit
+        return kept == sum(self.entries.values()) + self.taxes
+
+    def sound(self) -> None:
+        """Raises AssertionError when anything of law 2 does not hold."""
+        assert self.balanced
+        assert self.credit >= 0
+        for charge in self.charges.values():
+            assert charge.asked >= 0
+            assert charge.sent is None or charge.sent > 0
+            assert charge.status not in ("sending", "pending", "unknown") or charge.asked == charge.sent
+            assert charge.standing >= 0
+            assert 0 <= charge.refunded <= charge.asked

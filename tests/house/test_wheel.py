@@ -38,7 +38,8 @@ def wanted() -> set[str]:
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*"):
             parts = path.relative_to(ROOT).parts
-            data = path.suffix in (".py", ".sql") or path.name in ("py.typed", "plans.yaml") or "console" in parts
+            named = path.name in ("py.typed", "plans.yaml") or "console" in parts
+            data = path.suffix in (".py", ".sql", ".typ") or named
             if path.is_file() and data and not {"fixtures", "__pycache__"} & set(parts):
                 found.add("/".join(parts))
     return found

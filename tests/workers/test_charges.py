@@ -255,11 +255,11 @@ def test_only_an_administrator_starts_and_the_refusal_is_kept(payments: Payments
     workspace = world.workspace("w1")
     body, actor = {"plan": "trello-premium", "interval": "year"}, ADMIN | {"role": "normal"}
     with pytest.raises(RefusedError) as refusal, world.database.transaction() as connection:
-        commands.start(connection, "live", workspace, body, actor)
+        commands.give(connection, "live", workspace, "subscription", body, actor)
     with world.database.transaction() as connection:
-        commands.refused(connection, workspace, body, actor, refusal.value)
+        commands.refused(connection, workspace, "subscription", body, actor, refusal.value)
     assert world.row("SELECT verdict, rule FROM command") == {"verdict": "refused", "rule": "TR-20"}
-    assert world.rows("SELECT * FROM subscription") == []
+    assert world.rows("SELECT * FROM fact") == []
 
 
 def test_a_failed_charge_gives_back_the_credit_it_used_when_more_is_taken_off_than_it_asks(payments: Payments) -> None:

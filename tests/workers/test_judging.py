@@ -49,14 +49,14 @@ def test_a_fact_filed_while_a_start_is_judged_is_charged_apart_from_what_was_quo
     body = {"plan": "trello-premium", "interval": "year"}
     with world.database.transaction() as connection:
         quote = quotes.quote(connection, "live", workspace, {"command": "subscription", **body})
-    real = subscriptions.insert
+    real = subscriptions.file
 
-    def insert(*arguments: Any) -> None:
+    def file(*arguments: Any) -> None:
         world.tell("member.joined", "w1", "michael", at("2025-01-10"))
         world.read()
         real(*arguments)
 
-    monkeypatch.setattr(subscriptions, "insert", insert)
+    monkeypatch.setattr(subscriptions, "file", file)
     world.start(workspace, quote_id=quote["id"])
     assert world.charges(workspace) == [quote["amount"]] == [11999]
     world.settle(workspace)
@@ -74,4 +74,4 @@ def test_who_left_is_no_administrator_any_more(world: World) -> None:
     world.read_and_settle()
     body, actor = {"plan": "trello-premium", "interval": "year"}, {"id": "casper", "role": "normal"}
     with pytest.raises(RefusedError, match="normal"), world.database.transaction() as connection:
-        commands.start(connection, "live", workspace, body, actor)
+        commands.give(connection, "live", workspace, "subscription", body, actor)

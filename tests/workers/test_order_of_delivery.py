@@ -113,7 +113,7 @@ def _full(world: World, workspace: str, external_id: str) -> list[tuple[Any, ...
     with world.database.transaction() as connection:
         pins = subscriptions.pins(connection, workspace)
     facts = [rows.fact(row) for row in world.rows("SELECT * FROM fact WHERE workspace_id = %s", workspace)]
-    owed = statement(facts, pins, at("2025-03-10"), external_id)
+    owed = statement(facts, pins, at("2025-03-10"), external_id, "UTC")
     return sorted((line.instant, line.kind, line.seats, line.amount, line.rules) for line in owed)
 
 

@@ -96,7 +96,7 @@ class World:
     def start(self, workspace_id: str, plan: str = "trello-premium", interval: str = "year", **more: Any) -> None:
         body = {"plan": plan, "interval": interval, "payment_method": "card", **more}
         with self.database.transaction() as connection:
-            commands.start(connection, "live", workspace_id, body, ADMIN)
+            commands.give(connection, "live", workspace_id, "subscription", body, ADMIN)
 
     def rows(self, query: str, *parameters: Any) -> list[Row]:
         with self.database.transaction() as connection:

@@ -28,11 +28,13 @@ SELECT id, body->>'chain_head' AS head FROM charge WHERE workspace_id = %s AND b
 
 @dataclass(slots=True)
 class Walked:
-    """What the walk along the journal found. Balances are debits minus credits by (account, currency), minor units."""
+    """What the walk along the journal found. Balances are debits minus credits by (account, currency), `taxed` the tax
+    put on top of lines; minor units."""
 
     faults: list[Fault] = field(default_factory=list)
     balances: Counter[tuple[str, str]] = field(default_factory=Counter)
     refunded: Counter[str] = field(default_factory=Counter)
+    taxed: Counter[str] = field(default_factory=Counter)
 
 
 def walk(connection: Conn, snapshot: Snapshot) -> Walked:
@@ -64,6 +66,10 @@ def _balance(walked: Walked, row: Row) -> None:
     walked.balances[row["credit"], row["currency"]] -= row["amount"]
     if row["kind"] == "refund":
         walked.refunded[row["currency"]] += row["amount"]
+    if row["kind"] == "refund_reversed":
+        walked.refunded[row["currency"]] -= row["amount"]
+    if row["kind"] in ("tax", "tax_reversed"):
+        walked.taxed[row["currency"]] += row["amount"] if row["kind"] == "tax" else -row["amount"]
 
 
 def _end(snapshot: Snapshot, chain: "_Chain") -> list[Fault]:

@@ -19,12 +19,9 @@ def statement_faults(snapshot: Snapshot) -> Iterator[Fault]:
     if snapshot.owed is None:
         yield snapshot.fault("statement", "period", snapshot.unpinned)
         return
-    subscription = snapshot.pins.subscription
-    mine = subscription.id if subscription else None
     owed = {line.key: line for line in snapshot.owed}
-    posted = {key: found for key, found in snapshot.entries.items() if found[-1]["subscription_id"] == mine}
-    for key in sorted(owed.keys() | posted.keys()):
-        wrong = _differences(owed.get(key), posted.get(key, []))
+    for key in sorted(owed.keys() | snapshot.entries.keys()):
+        wrong = _differences(owed.get(key), snapshot.entries.get(key, []))
         if wrong:
             yield snapshot.fault("statement", key, f"owed is not what was posted: {'; '.join(wrong)}")
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from billing.store.charges import tax_of
 from billing.store.db import Conn, Row, many
 from workers.checks.chain import Walked
 from workers.checks.snapshot import Fault, Snapshot
@@ -39,9 +40,12 @@ def faults(connection: Conn, snapshot: Snapshot, walked: Walked) -> Iterator[Fau
 
 
 def _charge(charge: Row) -> Iterator[str]:
-    adds_up = charge["asked"] - charge["credit"] + charge["tax"]
+    tax = tax_of(charge)
+    adds_up = tax.gross(charge["asked"]) - charge["credit"]
     if charge["amount"] != adds_up:
-        yield f"asks {charge['amount']}, its lines less credit are {adds_up}"
+        yield f"asks {charge['amount']}, its lines and tax less credit are {adds_up}"
+    if charge["tax"] != tax.part(charge["asked"]):
+        yield f"names a tax of {charge['tax']}, on its lines it is {tax.part(charge['asked'])}"
     body = charge["body"]
     if body is not None and (body["amount"], body["currency"]) != (charge["amount"], charge["currency"]):
         yield f"asks {charge['amount']} {charge['currency']}, its frozen body {body['amount']} {body['currency']}"
@@ -49,46 +53,49 @@ def _charge(charge: Row) -> Iterator[str]:
         yield f"the lines of its frozen body are not the {charge['asked']} of its own"
     if charge["status"] == "succeeded" and charge["reduced"] != charge["credited"]:
         yield f"collected, {charge['reduced']} of it was taken back and {charge['credited']} credited"
-    if charge["status"] == "failed" and charge["reduced"] - charge["credited"] > charge["amount"]:
-        yield f"failed asking {charge['amount']}, {charge['reduced']} was taken off it and no credit given back"
+    spare = charge["credit"] - tax.gross(charge["asked"] - charge["reduced"])
+    if charge["status"] == "failed" and spare > charge["credit_returned"]:
+        yield f"failed, {spare} of the credit it used is needed no more and {charge['credit_returned']} given back"
 
 
 def _asked(snapshot: Snapshot, asked: dict[str, int]) -> Iterator[Fault]:
-    """Money asked for = ledger, line by line; seats already paid for elsewhere are never asked for."""
-    for key in sorted(snapshot.entries.keys() | asked.keys()):
-        entries = snapshot.entries.get(key, [])
-        posted = 0 if entries and _is_opening(snapshot, entries[-1]) else sum(entry["amount"] for entry in entries)
-        if asked.get(key, 0) != posted:
-            yield snapshot.fault("charge", key, f"charges ask {asked.get(key, 0)} for it, posted are {posted}")
+    """Money asked for = ledger, period by period; what was already paid for elsewhere is never asked for."""
+    wanted, found = Counter[str](), Counter[str]()
+    for key, entries in snapshot.entries.items():
+        paid = snapshot.elsewhere({**entries[-1], "kind": "period"})
+        if not (paid and entries[-1]["kind"] in ("period", "interval_credit")):
+            wanted[_period(key)] += sum(entry["amount"] for entry in entries)
+    for key, amount in asked.items():
+        found[_period(key)] += amount
+    for period in sorted(wanted.keys() | found.keys()):
+        if wanted[period] != found[period]:
+            yield snapshot.fault("charge", period, f"charges ask {found[period]} for it, posted are {wanted[period]}")
 
 
-def _is_opening(snapshot: Snapshot, entry: Row) -> bool:
-    subscription = snapshot.pins.subscription
-    paid = subscription is not None and subscription.opening_seats is not None
-    mine = subscription is not None and entry["subscription_id"] == subscription.id
-    return paid and mine and entry["n"] == 0 and entry["kind"] == "period"
+def _period(key: str) -> str:
+    return "/".join(key.split("/", 2)[:2])
 
 
 def _books(snapshot: Snapshot, walked: Walked, charges: Iterable[Row]) -> Iterator[Fault]:
-    """collected + receivable + written off - refunded - credit = posted, and the journal says the same of each."""
+    """collected + receivable + written off - refunded - credit = posted and its tax, and the journal says the same."""
     collected, receivable, written_off, posted = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for charge in charges:
         _count(charge, collected, receivable, written_off)
     for entry in (entry for entries in snapshot.entries.values() for entry in entries):
         posted[entry["currency"]] += entry["amount"]
-        if _is_opening(snapshot, entry):
+        if snapshot.elsewhere(entry):
             collected[entry["currency"]] += max(0, entry["amount"])
     owed = credit = 0
     for currency in sorted({currency for _, currency in walked.balances} | posted.keys()):
         account = {name: walked.balances[name, currency] for name, _ in walked.balances}
-        cash = collected[currency] - walked.refunded[currency]
+        cash, due = collected[currency] - walked.refunded[currency], posted[currency] + walked.taxed[currency]
         yield from _compare(snapshot, f"cash_clearing {currency}", account.get("cash_clearing", 0), cash)
         yield from _compare(snapshot, f"receivable {currency}", account.get("receivable", 0), receivable[currency])
         yield from _compare(snapshot, f"write_off {currency}", account.get("write_off", 0), written_off[currency])
         earned = -sum(account.get(name, 0) for name in ("deferred_revenue", "revenue", "tax_payable"))
-        yield from _compare(snapshot, f"revenue {currency}", earned, posted[currency])
+        yield from _compare(snapshot, f"revenue {currency}", earned, due)
         credit -= account.get("customer_credit", 0)
-        owed += cash + receivable[currency] + written_off[currency] - posted[currency]
+        owed += cash + receivable[currency] + written_off[currency] - due
     yield from _compare(snapshot, "customer_credit", credit, snapshot.workspace["credit"])
     if owed != snapshot.workspace["credit"] or owed < 0:
         told = f"collected + receivable + written off - refunded - posted is {owed}"
@@ -98,12 +105,13 @@ def _books(snapshot: Snapshot, walked: Walked, charges: Iterable[Row]) -> Iterat
 def _count(charge: Row, collected: Counter[str], receivable: Counter[str], written_off: Counter[str]) -> None:
     """What a charge stands for: collected, still asked less what was taken off it since, or given up."""
     currency, status = charge["currency"], charge["status"]
+    taken = tax_of(charge).taken(charge["asked"], charge["reduced"])
     if status == "succeeded":
         collected[currency] += charge["amount"]
     elif status == "cancelled":
-        written_off[currency] += charge["amount"] - charge["reduced"]
+        written_off[currency] += charge["amount"] - taken
     else:
-        receivable[currency] += charge["amount"] - (charge["reduced"] - charge["credited"])
+        receivable[currency] += charge["amount"] - taken + charge["credit_returned"]
 
 
 def _compare(snapshot: Snapshot, account: str, journal: int, rows: int) -> Iterator[Fault]:

@@ -7,9 +7,11 @@ from datetime import datetime
 
 from billing.core import calendar
 from billing.core.classification import classify
-from billing.core.incremental import policy_of
+from billing.core.facts import LIFE_KINDS
+from billing.core.lines import BOUGHT, policies
+from billing.core.replay import Replay, seen_from
 from billing.core.roster import Fold, Heads, MemberHead, Span, deltas, spans_of
-from billing.core.statement import Replay
+from billing.core.statement import accepted
 from billing.store import rows
 from billing.store.db import Conn, Row, many
 from workers.checks.snapshot import Fault, Snapshot
@@ -17,11 +19,14 @@ from workers.checks.snapshot import Fault, Snapshot
 
 def faults(connection: Conn, snapshot: Snapshot) -> Iterator[Fault]:
     """Members, boards, who is on which board, billable spans, occupancy steps, and where the workspace stands."""
-    external_id, policy = snapshot.workspace["external_id"], policy_of(snapshot.pins)
-    replay = Replay(external_id, snapshot.facts, policy)
-    fold = Fold(Heads(), external_id, policy)
-    fold.show(snapshot.facts)
-    spans = spans_of(fold.run(snapshot.facts))
+    external_id, turns = snapshot.workspace["external_id"], policies(snapshot.course, snapshot.pins, snapshot.base)
+    facts = [fact for fact in snapshot.facts if fact.kind not in LIFE_KINDS]
+    verdicts = accepted(snapshot.facts)
+    replay = Replay(external_id, facts, turns, verdicts)
+    seen = {fact.id: seen_from(fact, verdicts) for fact in facts}
+    fold = Fold(Heads(), external_id, turns)
+    fold.show(fact for fact in facts if seen[fact.id] == fact.at)
+    spans = spans_of(fold.run_seen(facts, facts, seen))
     yield from _members(snapshot, _of(connection, snapshot, "member"), replay, fold)
     yield from _boards(snapshot, _of(connection, snapshot, "board_head"), replay)
     yield from _seats(snapshot, _of(connection, snapshot, "seat"), replay)
@@ -57,7 +62,7 @@ def _members(snapshot: Snapshot, found: list[Row], replay: Replay, fold: Fold) -
 def _replayed(replay: Replay, name: str) -> dict[str, object]:
     """What the full replay knows of a person, in the words of a head; it has the last word."""
     person, standing = replay.people[name], replay.standing(name)
-    verdict = classify(standing, replay.policy)
+    verdict = classify(standing, replay.policy_now)
     head = MemberHead(
         membership=person.membership,
         deactivated=person.deactivated,
@@ -115,14 +120,17 @@ def _steps(snapshot: Snapshot, steps: dict[datetime, int], spans: list[Span], re
 
 
 def _position(snapshot: Snapshot, replay: Replay, steps: dict[datetime, int]) -> Iterator[Fault]:
-    row, owed = snapshot.workspace, snapshot.owed or ()
-    subscription, through = snapshot.pins.subscription, row["settled_through"]
-    running = subscription is not None and through is not None and subscription.started_at <= through
-    n = subscription.period_at(through) if subscription is not None and running else -1
+    row, owed, life = snapshot.workspace, snapshot.owed or (), snapshot.course
+    running = life.at(row["settled_through"]) if row["settled_through"] else None
+    bought = (
+        line.seats for line in owed if running and (line.subscription, line.n) == running.key and line.kind in BOUGHT
+    )
+    gone = (grant.count for grant in life.grants if running and grant.key == running.key and grant.count < 0)
     wanted = {
         "occupied": replay.history[-1].occupied if replay.history else 0,
-        "purchased": sum(line.seats for line in owed if line.n == n),
-        "opened": n + 1,
+        "purchased": sum(bought) + sum(gone),
+        "opened": len(life.stretches),
+        "state": life.state,
     }
     for name, value in wanted.items():
         if row[name] != value:

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+from billing.core.classification import Policy
+from billing.core.course import Course
 from billing.core.facts import Fact
+from billing.core.life import course
 from billing.core.lines import Line, Pins
 from billing.core.statement import statement
 from billing.store import rows, subscriptions, workspaces
 from billing.store.db import Conn, Row, many, one
+from billing.tools import room as rooms
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One workspace: its row, pins, settled facts, what they say is owed, the `line` rows and the `entry` rows.
+    """One workspace: its row, its course, pins, settled facts, what they say is owed, its `line` and `entry` rows.
 
     `owed` is the full statement, or None with `unpinned` saying why there is none. `waiting` counts facts heard and
     not yet settled that lie at or before `settled_through`: what they change is not posted yet.
     """
 
     workspace: Row
+    course: Course
     pins: Pins
     facts: list[Fact]
     owed: tuple[Line, ...] | None
@@ -39,6 +44,16 @@ class Snapshot:
     lines: dict[str, Row]
     entries: dict[str, list[Row]]
     waiting: int
+
+    def elsewhere(self, entry: Row) -> bool:
+        """Whether an entry is of seats that were paid for elsewhere: posted, taken as collected, never charged."""
+        paid = {stretch.key for stretch in self.course.stretches if stretch.elsewhere}
+        return (entry["subscription_id"], entry["n"]) in paid and entry["kind"] == "period"
+
+    @property
+    def base(self) -> Policy:
+        """Who takes a seat of the tool before a plan says so."""
+        return _base(self.workspace)
 
     @property
     def id(self) -> str:
@@ -48,6 +63,10 @@ class Snapshot:
     def fault(self, check: str, subject: str, detail: str) -> Fault:
         """A fault of this workspace."""
         return Fault(self.id, check, subject, detail)
+
+
+def _base(workspace: Row) -> Policy:
+    return rooms.load(workspace["tool"]).SEATS
 
 
 _FACTS = "SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NOT NULL AND at <= %s"
@@ -60,6 +79,7 @@ def take(connection: Conn, workspace_id: str) -> Snapshot:
     through = workspace["settled_through"]
     pins = subscriptions.pins(connection, workspace_id)
     facts = [rows.fact(row) for row in many(connection, _FACTS, (workspace_id, through))]
+    life = course(facts, through, workspace["time_zone"]) if through else Course()
     owed, unpinned = _owed(facts, pins, workspace)
     waiting = one(connection, _WAITING, (workspace_id, through))
     lines = many(connection, "SELECT * FROM line WHERE workspace_id = %s", (workspace_id,))
@@ -67,7 +87,7 @@ def take(connection: Conn, workspace_id: str) -> Snapshot:
     for row in many(connection, "SELECT * FROM entry WHERE workspace_id = %s ORDER BY seq", (workspace_id,)):
         entries.setdefault(row["key"], []).append(row)
     by_key = {row["key"]: row for row in lines}
-    return Snapshot(workspace, pins, facts, owed, unpinned, by_key, entries, waiting["n"] if waiting else 0)
+    return Snapshot(workspace, life, pins, facts, owed, unpinned, by_key, entries, waiting["n"] if waiting else 0)
 
 
 def _owed(facts: list[Fact], pins: Pins, workspace: Row) -> tuple[tuple[Line, ...] | None, str]:
@@ -75,6 +95,6 @@ def _owed(facts: list[Fact], pins: Pins, workspace: Row) -> tuple[tuple[Line, ..
     if through is None:
         return (), ""
     try:
-        return statement(facts, pins, through, workspace["external_id"]), ""
+        return statement(facts, pins, through, workspace["external_id"], workspace["time_zone"], _base(workspace)), ""
     except KeyError as missing:
         return None, f"period {missing} has opened and pinned no terms"

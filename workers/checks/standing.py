@@ -24,13 +24,11 @@ _PARTS: Mapping[str, tuple[int, str]] = {
     "line": (
         1,
         """SELECT l.key, l.seats, l.fraction, l.amount, l.rules FROM line l
-           JOIN subscription s ON s.id = l.subscription_id AND s.state <> 'ended'
            WHERE l.workspace_id = %s AND (l.seats > 0 OR l.amount <> 0)""",
     ),
     "posted": (
         1,
         """SELECT e.key, sum(e.amount)::bigint FROM entry e
-           JOIN subscription s ON s.id = e.subscription_id AND s.state <> 'ended'
            WHERE e.workspace_id = %s GROUP BY e.key HAVING sum(e.amount) <> 0""",
     ),
     "position": (0, "SELECT occupied, purchased, opened FROM workspace WHERE id = %s"),
