@@ -26,7 +26,7 @@ _DIES = 0.1
 #: The share of batches whose workspaces are settled only with a later one.
 _UNSETTLED = 0.2
 #: Stays from round to round; everything else begins empty.
-_KEPT = ("connection", "delivery", "delivery_body", "period", "catalogue", "price")
+_KEPT = ("account", "connection", "delivery", "delivery_body", "period", "catalogue", "price")
 
 
 @dataclass(slots=True)
@@ -118,6 +118,7 @@ def _copied(room: Scratch, row: Row, workspace_id: str | None) -> _Group:
         room.empty()
         base["ids"] = [workspace["id"] for workspace in group.workspaces]
         base["connections"] = [found["id"] for found in many(connection, _CONNECTIONS, base)]
+        room.copy("account", "id = %(account)s", base)
         room.copy("connection", "id = ANY(%(connections)s)", base)
         room.copy("delivery", _HEARD, base)
         room.copy("delivery_body", "id IN (SELECT id FROM pg_temp.delivery)", base)

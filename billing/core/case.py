@@ -70,7 +70,9 @@ def may_act(command: str, terms: Terms, case: Case) -> None:
     if role not in (*rules.roles, ANYBODY):
         rule = rules.role_rules.get(command, rules.role_rule)
         who = " or ".join(name.replace("_", " ") for name in rules.roles)
-        raise RefusedError(rule, f"only a workspace's {who} may do this; {case.actor} is {role or 'nobody known'}")
+        raise RefusedError(
+            rule, f"only a workspace's {who} may do this; {case.actor} is {role or 'nobody known'}", actor=True
+        )
 
 
 def running_terms(command: str, case: Case) -> Terms:

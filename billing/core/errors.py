@@ -32,13 +32,17 @@ class InvalidError(SekisuError):
 
 
 class RefusedError(SekisuError):
-    """A rule of the rulebook forbids the command (law 9: only commands are ever refused)."""
+    """A rule of the rulebook forbids the command (law 9: only commands are ever refused).
+
+    `actor`: it forbids it to who asked, not to everybody (XX-05).
+    """
 
     code = "refused"
 
-    def __init__(self, rule: str, message: str) -> None:
+    def __init__(self, rule: str, message: str, *, actor: bool = False) -> None:
         super().__init__(message)
         self.rule = rule
+        self.actor = actor
 
 
 class UnavailableError(SekisuError):

@@ -8,9 +8,6 @@ from flask import Flask, Response
 from billing.core.errors import ConflictError, InvalidError, NotFoundError, RefusedError, SekisuError, UnavailableError
 from service.problem import RETRY_AFTER, problem
 
-#: Rules about who may act: breaking one is a matter of permission, every other refusal one of state.
-WHO_MAY_ACT = frozenset({"TR-20", "TR-28", "XX-05"})
-
 
 class UnauthorizedError(SekisuError):
     """No key, or none that we know."""
@@ -66,7 +63,7 @@ _STATUS: tuple[tuple[type[SekisuError], int], ...] = (
 
 def status_of(fault: SekisuError) -> int:
     """The HTTP status of a fault; 500 for one that no caller can help."""
-    if fault.rule in WHO_MAY_ACT:
+    if isinstance(fault, RefusedError) and fault.actor:
         return 403
     return next((status for kind, status in _STATUS if isinstance(fault, kind)), 500)
 

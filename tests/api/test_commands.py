@@ -2,6 +2,8 @@
 
 import pytest
 
+from billing.core.errors import RefusedError
+from service.api.faults import status_of
 from tests.api.conftest import Story
 
 START = {"actor": {"id": "aoi", "role": "admin"}, "plan": "trello-premium", "interval": "year"}
@@ -153,3 +155,8 @@ def test_a_quote_for_added_people_is_prorated(story: Story) -> None:
 )
 def test_a_wrong_field_of_a_quote_is_named(tale: Story, body: object, field: str) -> None:
     assert field in tale.caller.post(f"{tale.path}/quotes", body, 422)["errors"]
+
+
+def test_a_refusal_of_the_actor_is_403_and_one_of_the_state_409() -> None:
+    assert status_of(RefusedError("BL-17", "only a contract admin", actor=True)) == 403
+    assert status_of(RefusedError("B-21", "a bill is open")) == 409

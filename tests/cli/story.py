@@ -46,6 +46,7 @@ def told(url: str) -> tuple[World, str]:
     world.read_and_settle()
     world.advance(at("2025-02-20"), workspace)
     answer(world, "failed")
+    world.settle(workspace)
     return world, workspace
 
 

@@ -204,7 +204,7 @@ def test_a_new_price_and_a_changed_rule_post_nothing_and_verify_names_the_rule_c
         )
     assert world.settle(workspace) == []
     assert sekisu(world.database.url, tmp_path, "verify").exit_code == 0
-    for module in ("billing.core.statement", "billing.core.roster", "workers.checks.roster"):
+    for module in ("billing.core.replay", "billing.core.roster", "workers.checks.roster"):
         monkeypatch.setattr(f"{module}.classify", _guests_cost)
     assert world.settle(workspace) == []
     assert world.row("SELECT count(*) AS n FROM journal") == before
