@@ -146,6 +146,6 @@ def _owed(connection: Conn, workspace: Row, facts: Sequence[Fact]) -> tuple[int,
         workspace["now"],
         workspace["external_id"],
         workspace["time_zone"],
-        rooms.load(workspace["tool"]).SEATS,
+        rooms.seats(workspace["tool"]),
     )
     return sum(line.amount for line in lines), next((line.currency for line in lines), None)

@@ -3,7 +3,7 @@ difference, open at most one charge per due instant; each step is one transactio
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from billing.core import calendar
@@ -65,15 +65,18 @@ class Standing:
     life: Sequence[Fact]
     pins: Pins
     waiting: Sequence[Fact]
+    _courses: dict[datetime, Course] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def base(self) -> Policy:
         """Who takes a seat of the tool before a plan says so."""
-        return rooms.load(self.workspace["tool"]).SEATS
+        return rooms.seats(self.workspace["tool"])
 
     def course(self, now: datetime) -> Course:
-        """The course of its life up to `now` (UTC)."""
-        return course(self.life, now, self.workspace["time_zone"])
+        """The course of its life up to `now` (UTC); most steps ask for one instant twice."""
+        if now not in self._courses:
+            self._courses[now] = course(self.life, now, self.workspace["time_zone"])
+        return self._courses[now]
 
 
 def settle_step(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True, patient: bool = False) -> Step:

@@ -30,7 +30,7 @@ def compare(connection: Conn, workspace: Row, body: Mapping[str, Any]) -> dict[s
         raise ConflictError("nothing was billed yet: there is no period to compare")
     pins = subscriptions.pins(connection, workspace["id"])
     other_life, other_pins = _under(connection, life, pins, body, zone)
-    base = rooms.load(workspace["tool"]).SEATS
+    base = rooms.seats(workspace["tool"])
     owed = priced(life, facts, pins, workspace["external_id"], base)
     then = priced(other_life, facts, other_pins, workspace["external_id"], base)
     periods = [_period(stretch.key, stretch.opens, owed, then) for stretch in life.stretches]

@@ -337,6 +337,8 @@ def rerate(body: Body, case: Case) -> Verdict:
     found = [one for one in case.course.stretches if one.key == key]
     if not found:
         raise InvalidError(f"no period {key[1]} of {key[0]} was billed")
+    if found[0].elsewhere:
+        raise ConflictError("that period was paid elsewhere, at the price agreed there")
     now = case.priced(found[0].plan, found[0].interval, calendar.local_date(found[0].opens, case.zone))
     if now.currency != terms.currency or now.shape != found[0].shape:
         raise ConflictError("the catalogue now counts or prices that plan otherwise; a period keeps its shape")

@@ -14,7 +14,7 @@ from billing.core.classification import ORDINARY, Policy
 from billing.core.course import Course
 from billing.core.facts import BOARD_KINDS, LIFE_KINDS, Fact
 from billing.core.lines import Line, Pins, policies
-from billing.core.observed import standing_in
+from billing.core.observed import interval, standing_in
 from billing.core.replay import seen_from
 from billing.core.roster import (
     BoardHead,
@@ -158,10 +158,13 @@ def _roster(memory: Memory, facts: Sequence[Fact], ground: Ground, change: Chang
     turns = ground.turns
     # Whoever something happened to before the seat policy turned is judged once more where it did.
     old += [fact for fact in facts if turns and fact.at < turns[-1][0]]
+    # Whether an observed fact counts is known only beside everything else that was told of its matter.
+    observed = [fact for fact in facts if interval(fact) is not None]
     again = late_boards(facts, heads.boards) | {fact.board for fact in old if fact.board}
+    again |= {fact.board for fact in observed if fact.board and fact.kind in BOARD_KINDS}
     if again - boards:
         heads = memory.heads(pairs, members, boards | again)
-    late = late_members(facts, heads, again) | refold | {fact.member for fact in old if fact.member}
+    late = late_members(facts, heads, again) | refold | {fact.member for fact in old + observed if fact.member}
     for seats in heads.seats.values():
         for member in late & seats.keys():
             del seats[member]
@@ -184,12 +187,14 @@ def _keep(fold: Fold, change: Change) -> None:
 def _again(memory: Memory, late: set[str], again: set[str], ground: Ground, change: Change) -> None:
     """Fold late people from an empty head over their own and their boards' whole history."""
     history, showing, old = memory.history(late, again)
-    history = standing_in(history)
+    told, history = history, standing_in(history)
     seen = {fact.id: seen_from(fact, ground.accepted) for fact in (*history, *showing)}
     fold = Fold(Heads(), ground.workspace, ground.turns)
     shown = [*showing, *(fact for fact in history if fact.kind in BOARD_KINDS)]
     fold.show(fact for fact in shown if seen[fact.id] == fact.at)
     change.spans = spans_of(fold.run_seen(history, shown, seen))
+    counted = {fact.id for fact in history}
+    fold.pass_over(fact for fact in told if fact.id not in counted)
     change.rewritten = late
     _keep(fold, change)
     change.steps.update(deltas(change.spans))

@@ -235,9 +235,10 @@ class Passing:
         return calendar.midnight(day + timedelta(days=days), self.zone)
 
     def _unpaid_from(self) -> date:
-        keys = {failure.key for failure in self.failing.values()}
-        opens = [one.opens for one in self.stretches if one.key in keys]
-        return calendar.local_date(min(opens), self.zone)
+        """The day the unpaid period begins; what was bought within a period is unpaid from the day it failed."""
+        opens = {one.key: one.opens for one in self.stretches}
+        since = [opens[one.key] if what[2] == "period" else one.at for what, one in self.failing.items()]
+        return calendar.local_date(min(since), self.zone)
 
     def _retry(self, at: datetime) -> None:
         """The failed charges are tried again; the edge does it."""
@@ -258,10 +259,12 @@ class Passing:
 
     def _close_unpaid(self, at: datetime) -> datetime:
         assert self.terms is not None  # noqa: S101 - it is unpaid
-        voided = {f.key: f.fact for f in self.failing.values()}
+        # What was bought within a paid period stays owed, and the period itself stays paid.
+        voided = {f.key: f.fact for what, f in self.failing.items() if what[2] == "period"}
         begun = [one.opens for one in self.stretches if one.key in voided]
         self.voids |= {key: Void(at, "B-24", fact) for key, fact in voided.items()}
-        self._stop_billing(at, self.terms.rules.ends_in, "B-24", min(voided.values()))
+        fact = min(failure.fact for failure in self.failing.values())
+        self._stop_billing(at, self.terms.rules.ends_in, "B-24", fact)
         return min([*begun, at])
 
     def _unmute(self, at: datetime, fact: str) -> None:

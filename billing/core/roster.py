@@ -144,10 +144,20 @@ class Fold:
         for name, head in self.heads.members.items():
             was = before.members.get(name, MemberHead())
             head.billable, head.rule, head.since, head.fact_id = was.billable, was.rule, was.since, was.fact_id
+            head.last_at = was.last_at
             boards = {fact.board for fact in facts if fact.member == name and seen[fact.id] <= at}
             mine = [f.id for f in old if f.member == name or (f.member is None and f.board in boards)]
             causes[name] = mine[-1] if mine else ""
         return causes | prompt
+
+    def pass_over(self, facts: Iterable[Fact]) -> None:
+        """Observed facts whose place a genuine one has taken: they change nothing, but what comes behind them is late,
+        because it may give them their place back."""
+        for fact in facts:
+            if fact.member is not None and (person := self.heads.members.get(fact.member)):
+                person.last_at = max(person.last_at or fact.at, fact.at)
+            elif fact.kind in BOARD_KINDS and (board := self.heads.boards.get(fact.board or "")):
+                board.last_at = max(board.last_at or fact.at, fact.at)
 
     def policy_at(self, at: datetime) -> Policy:
         """The seat policy in force."""

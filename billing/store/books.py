@@ -36,7 +36,7 @@ def statement_as_known(connection: Conn, workspace: Row, known_at: datetime) -> 
     facts = [rows.fact(row) for row in many(connection, query, (workspace_id, known_at, until))]
     entry_of = _entries_known(connection, workspace_id, known_at)
     owed = full_statement(
-        facts, pins, until, workspace["external_id"], workspace["time_zone"], rooms.load(workspace["tool"]).SEATS
+        facts, pins, until, workspace["external_id"], workspace["time_zone"], rooms.seats(workspace["tool"])
     )
     ordered = sorted(owed, key=lambda line: (line.instant, line.key))
     return [line_json(line_row(line, entry_of.get(line.key))) for line in ordered]

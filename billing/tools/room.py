@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol, cast
@@ -175,3 +176,9 @@ def load(tool: str) -> Room:
     if not tool.isidentifier() or tool not in names():
         raise NotFoundError(f"there is no room for the tool {tool!r}; rooms: {', '.join(names())}")
     return cast("Room", importlib.import_module(f"billing.tools.{tool}"))
+
+
+@lru_cache(maxsize=64)
+def seats(tool: str) -> Policy:
+    """Who takes a seat of a tool before a plan says so; asked at every settlement. Raises NotFoundError."""
+    return load(tool).SEATS

@@ -9,6 +9,7 @@ from billing.core import calendar
 from billing.core.classification import classify
 from billing.core.facts import LIFE_KINDS
 from billing.core.lines import BOUGHT, policies
+from billing.core.observed import standing_in
 from billing.core.replay import Replay, seen_from
 from billing.core.roster import Fold, Heads, MemberHead, Span, deltas, spans_of
 from billing.core.statement import accepted
@@ -26,7 +27,9 @@ def faults(connection: Conn, snapshot: Snapshot) -> Iterator[Fault]:
     seen = {fact.id: seen_from(fact, verdicts) for fact in facts}
     fold = Fold(Heads(), external_id, turns)
     fold.show(fact for fact in facts if seen[fact.id] == fact.at)
-    spans = spans_of(fold.run_seen(facts, facts, seen))
+    counted = {fact.id: fact for fact in standing_in(facts)}
+    spans = spans_of(fold.run_seen(list(counted.values()), facts, seen))
+    fold.pass_over(fact for fact in facts if fact.id not in counted)
     yield from _members(snapshot, _of(connection, snapshot, "member"), replay, fold)
     yield from _boards(snapshot, _of(connection, snapshot, "board_head"), replay)
     yield from _seats(snapshot, _of(connection, snapshot, "seat"), replay)
@@ -122,6 +125,8 @@ def _steps(snapshot: Snapshot, steps: dict[datetime, int], spans: list[Span], re
 def _position(snapshot: Snapshot, replay: Replay, steps: dict[datetime, int]) -> Iterator[Fault]:
     row, owed, life = snapshot.workspace, snapshot.owed or (), snapshot.course
     running = life.at(row["settled_through"]) if row["settled_through"] else None
+    if life.suspended:  # what is suspended keeps its seats, also when its period is over
+        running = life.stretches[-1]
     bought = (
         line.seats for line in owed if running and (line.subscription, line.n) == running.key and line.kind in BOUGHT
     )

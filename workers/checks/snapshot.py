@@ -66,7 +66,7 @@ class Snapshot:
 
 
 def _base(workspace: Row) -> Policy:
-    return rooms.load(workspace["tool"]).SEATS
+    return rooms.seats(workspace["tool"])
 
 
 _FACTS = "SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NOT NULL AND at <= %s"
