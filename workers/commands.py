@@ -15,7 +15,7 @@ from billing.store import charges, subscriptions, workspaces
 from billing.store.db import Conn, Row
 from billing.store.ids import new_id
 from billing.store.ledger import Book
-from workers import judging, quotes
+from workers import documents, judging, quotes
 from workers.settle import settle_fully, stricter
 
 Body = Mapping[str, Any]
@@ -31,6 +31,7 @@ def give(
     transaction of its own, because this one is rolled back.
     """
     settle_fully(connection, workspace_id, collect)
+    documents.issue_due(connection, workspace_id)  # of what was before: a paper must not tell two things at once
     workspace = workspaces.locked(connection, workspace_id)
     case = judging.case_of(connection, workspace, command, body, actor)
     verdict = commands.judge(command, body, case)

@@ -223,6 +223,8 @@ def _place(connection: Conn, workspace: Row, charge: Row, kind: Kind) -> tuple[i
     last, last_at = documents.last(connection, workspace["id"], kind)
     now: datetime = workspace["now"]
     at = charge["created_at"] if workspace["clock_id"] is not None and kind == "invoice" else now
+    if kind == "receipt" and charge["collected_at"] is not None:
+        at = charge["collected_at"]
     return last + 1, max(at, last_at) if last_at else at
 
 

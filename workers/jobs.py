@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from billing.core.errors import NotFoundError, SekisuError
@@ -87,8 +87,13 @@ class Jobs:
     def _go_on(self) -> None:
         """Settle on what waits at a due instant for the answers just booked; what that opens is sent next (law 4)."""
         for workspace_id in _caught("travel", "", self._travelling) or ():
+            _caught("documents", workspace_id, partial(self._issue, workspace_id))
             self._settle(workspace_id)
             self._wanted.set()
+
+    def _issue(self, workspace_id: str) -> None:
+        with self.database.transaction() as connection:
+            documents.issue_due(connection, workspace_id)
 
     def _travelling(self) -> list[str]:
         with self.database.transaction() as connection:

@@ -7,12 +7,12 @@ from typing import Any
 
 from billing.core import calendar
 from billing.core.commands import ANYBODY, Case
-from billing.core.course import Course
 from billing.core.errors import InvalidError, NotFoundError
 from billing.core.plans import RERATING_DAYS, Terms
 from billing.store import catalogue, subscriptions, views, workspaces
 from billing.store.db import Conn, Row, many, one
 from billing.store.ids import new_id
+from billing.tools import room as rooms
 
 Body = Mapping[str, Any]
 
@@ -32,12 +32,13 @@ def case_of(connection: Conn, workspace: Row, command: str, body: Body, actor: M
         role=_role(connection, workspace["id"], actor),
         new=new_id("sub"),
         offer=lambda plan: _offered(connection, workspace, plan, body, today),
-        occupied=_movable(connection, workspace, life, today) if command == "migration" else workspace["occupied"],
+        occupied=workspace["occupied"],
         users=None if life.running else lambda terms: _users(connection, workspace["id"], terms),
         purchased=workspace["purchased"],
         open_bill=_open_bill(connection, workspace["id"]),
         invited=_invited(connection, workspace, str(actor["id"])),
         target=_target(connection, workspace, body) if command == "migration" else None,
+        target_full=_target_full(connection, workspace, body, actor, today) if command == "migration" else None,
         late=frozenset(waiting_late(connection, workspace["id"])) if command == "late-facts" else frozenset(),
         priced=lambda plan, interval, day: _taxed(workspace, catalogue.price_at(connection, plan, interval, day)),
         option=_taxed(workspace, catalogue.option_at(connection, str(body["option"]), today))
@@ -57,6 +58,9 @@ def waiting_late(connection: Conn, workspace_id: str) -> list[str]:
 
 def _offered(connection: Conn, workspace: Row, plan: str, body: Body, today: date) -> Mapping[str, Terms]:
     """What a plan is sold at today; time already paid elsewhere is taken at the price agreed there."""
+    vendor = next((tool for tool in rooms.names() if plan.startswith(f"{tool}-")), workspace["tool"])
+    if workspace["tool"] != vendor and rooms.load(workspace["tool"]).OWN_PLANS:
+        raise InvalidError(f"{plan} is a plan of {vendor}; the workspace is of {workspace['tool']}", rule="XX-01")
     offers = catalogue.offers(connection, plan, today)
     opening = body.get("opening")
     if opening:
@@ -109,13 +113,6 @@ def _users(connection: Conn, workspace_id: str, terms: Terms) -> int:
     return int(found["n"]) if found else 0
 
 
-def _movable(connection: Conn, workspace: Row, life: Course, today: date) -> int:
-    """How many use a contract that is to move. Where none is paid for, guests count as the free plan counts them: a
-    contact in two rooms is no user (CW-16, CW-29)."""
-    free = None if life.running else catalogue.free_plan(connection, workspace["tool"], today)
-    return _users(connection, workspace["id"], free) if free else int(workspace["occupied"])
-
-
 def _open_bill(connection: Conn, workspace_id: str) -> bool:
     """Whether an invoice is out and not paid (B-21)."""
     query = """SELECT 1 AS found FROM charge WHERE workspace_id = %s AND method <> 'card'
@@ -134,9 +131,29 @@ def _invited(connection: Conn, workspace: Row, actor: str) -> bool:
 
 def _target(connection: Conn, workspace: Row, body: Body) -> Terms | None:
     """The plan of the contract to move into; None: it runs none. Raises NotFoundError."""
-    query = """SELECT * FROM workspace WHERE account_id = %s AND tool = %s AND id <> %s AND %s IN (id, external_id)"""
+    target = subscriptions.course(connection, _into(connection, workspace, body))
+    return target.terms if target.running else None
+
+
+def _into(connection: Conn, workspace: Row, body: Body) -> Row:
+    query = """SELECT id FROM workspace WHERE account_id = %s AND tool = %s AND id <> %s AND %s IN (id, external_id)"""
     found = one(connection, query, (workspace["account_id"], workspace["tool"], workspace["id"], str(body["into"])))
     if found is None:
         raise NotFoundError(f"there is no other {workspace['tool']} workspace {body['into']} in the account")
-    target = subscriptions.course(connection, workspaces.get(connection, found["id"]))
-    return target.terms if target.running else None
+    return workspaces.get(connection, found["id"])
+
+
+def _target_full(connection: Conn, workspace: Row, body: Body, actor: Body, today: date) -> str | None:
+    """The rule by which the contract to move into takes nobody more: no licence is free, or its plan's cap is reached
+    (CW-04, CW-06, B-15)."""
+    into = _into(connection, workspace, body)
+    course = subscriptions.course(connection, into)
+    terms = course.terms if course.running else catalogue.free_plan(connection, into["tool"], today)
+    query = "SELECT 1 AS found FROM member WHERE workspace_id = %s AND member = %s AND membership <> 'none'"
+    if terms is None or one(connection, query, (into["id"], actor["id"])):
+        return None  # who is invited holds a licence already (B-15)
+    users = _users(connection, into["id"], terms)
+    if terms.shape == "licences" and terms.rank:
+        return "B-15" if users >= into["purchased"] else None
+    cap = terms.caps.get("users")
+    return terms.cap_rules.get("users", "XX-15") if cap is not None and users >= cap else None

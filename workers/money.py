@@ -60,7 +60,7 @@ class Money:
         workspace_id, till = self.workspace["id"], None
         if refunding and falling:
             till = charges.till(self.connection, workspace_id, falling[0].line.subscription)
-        shares = charges.shares(self.connection, workspace_id, falling)
+        shares = charges.shares(self.connection, workspace_id, falling, {one.key for one in self.ground.course.cuts})
         tax = self._tax(charged)
         decision = decide(charged, shares, self.workspace["credit"], tax=tax, elsewhere=elsewhere, till=till)
         if self.collect == "shadow":  # what nobody will ever be asked for must not use up what was paid
@@ -80,10 +80,12 @@ class Money:
 
     def _clear(self, decision: Decision) -> None:
         """A failed charge of which nothing is left to ask is no longer unpaid: a fact says so."""
-        reduced = sorted({one.charge for one in decision.reductions if one.how == "reduced"})
-        for charge in charges.paid_off(self.connection, reduced) if reduced else ():
-            at = self.book.posted_at
-            outcomes.file_outcome(self.connection, self.workspace, charge, "succeeded", charge["attempt"], at)
+        reduced = {one.charge for one in decision.reductions if one.how == "reduced"}
+        settled = charges.failed(self.connection, self.workspace["id"], asking=False) if reduced else ()
+        for charge in settled:
+            if charge["id"] in reduced:
+                at = self.book.posted_at
+                outcomes.file_outcome(self.connection, self.workspace, charge, "succeeded", charge["attempt"], at)
 
     def _open(self, decision: Decision, entry_ids: dict[str, str], until: datetime) -> str | None:
         life, zone = self.ground.course, self.workspace["time_zone"]

@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 from psycopg.types.json import Jsonb
 
 from billing.core.errors import ConflictError
+from billing.core.plans import RERATING_DAYS
 from billing.store import intake
 from billing.store.db import Conn, Row, many, one
 from billing.tools import room as rooms
@@ -25,6 +26,8 @@ from workers.settle import settle_fully
 _DIES = 0.1
 #: The share of batches whose workspaces are settled only with a later one.
 _UNSETTLED = 0.2
+#: What law 1 is of; and how far two stops of the clocks lie apart at most, so that each fact has one within it.
+_WINDOW, _APART = timedelta(days=RERATING_DAYS), timedelta(days=180)
 #: Stays from round to round; everything else begins empty.
 _KEPT = ("account", "connection", "delivery", "delivery_body", "period", "catalogue", "price")
 
@@ -55,6 +58,20 @@ class _Item:
     id: str
     at: datetime | None = None
     row: Row | None = None
+    first: datetime | None = None
+    heard: datetime | None = None
+
+    @property
+    def old(self) -> bool:
+        """Whether it was heard when it was too old to move money from its own instant on (law 10)."""
+        return self.first is not None and self.heard is not None and self.heard - self.first > _WINDOW
+
+    def may_be_heard(self, stop: datetime) -> bool:
+        """Whether it may be heard when the clocks stand at `stop`."""
+        if self.old:
+            return stop == self.heard
+        after = self.at is None or stop >= self.at
+        return after and (self.first is None or stop - self.first < _WINDOW)
 
 
 @dataclass(slots=True)
@@ -147,9 +164,9 @@ def _must_rest(connection: Conn, group: _Group) -> None:
 
 def _items(connection: Conn, group: _Group, base: dict[str, Any]) -> Iterator[_Item]:
     for row in many(connection, _DELIVERIES, base):
-        yield _Item("delivery", row["id"], row["at"])
+        yield _Item("delivery", row["id"], row["at"], None, row["first"], row["heard"])
     for row in many(connection, _FACTS, base):
-        yield _Item("fact", row["id"], row["at"], row)
+        yield _Item("fact", row["id"], row["at"], row, row["at"], row["heard_at"])
     for row in group.workspaces:
         yield _Item("workspace", row["id"], None, row)
 
@@ -195,23 +212,33 @@ class _Round:
         return missed
 
     def _stops(self) -> list[datetime]:
-        """Where the clocks stand in turn; the last is the latest now."""
+        """Where the clocks stand in turn; the last is the latest now.
+
+        Law 1 is of facts heard within the re-rating window: so there is a stop within the window of each, and facts
+        that were really heard later are heard at that very instant again (law 10).
+        """
         last: datetime = max(row["now"] for row in self.group.workspaces)
-        first = min((item.at for item in self.group.items if item.at), default=last)
+        first = min((item.first for item in self.group.items if item.first), default=last)
         within = max(0.0, (last - first).total_seconds())
         some = [first + timedelta(seconds=within * self.random.random()) for _ in range(self.random.randrange(4))]
-        return [*sorted(min(stop, last) for stop in some), last]
+        steps = int(within // _APART.total_seconds())
+        some += [first + n * _APART for n in range(1, steps + 1)]
+        some += [item.heard for item in self.group.items if item.heard and item.old]
+        return [*sorted({stop for stop in some if stop < last}), last]
 
     def _queues(self, stops: list[datetime]) -> list[list[_Item]]:
         """Which item is heard at which stop: never before it happened, and some of them twice."""
         queues: list[list[_Item]] = [[] for _ in stops]
         copies = [item for item in self.group.items if item.kind != "workspace" and self.random.random() < 0.2]
+        long = stops[-1] - stops[0] > _APART
         for item in [*self.group.items, *copies]:
-            open_to = [n for n, stop in enumerate(stops) if item.at is None or stop >= item.at] or [len(stops) - 1]
-            known = item.kind == "workspace" and self.random.random() < 0.7
+            open_to = [n for n, stop in enumerate(stops) if item.may_be_heard(stop)] or [len(stops) - 1]
+            known = item.kind == "workspace" and (long or self.random.random() < 0.7)
             queues[0 if known else self.random.choice(open_to)].append(item)
         for queue in queues:
             self.random.shuffle(queue)
+        if long:  # what waited for its workspace would be heard too late; the end of a queue comes first
+            queues[0].sort(key=lambda item: item.kind == "workspace")
         return queues
 
     def _advance(self, stop: datetime) -> None:
@@ -312,10 +339,10 @@ _HEARD: LiteralString = """connection_id = ANY(%(connections)s) AND dedupe_key =
 AND state IN ('done', 'ignored', 'parked') AND id IN (SELECT id FROM delivery_body)"""
 #: When the latest event of each copied delivery happened; null: it made no fact.
 _DELIVERIES = """
-SELECT d.id, max(f.at) AS at FROM pg_temp.delivery d
+SELECT d.id, max(f.at) AS at, min(f.at) AS first, max(f.heard_at) AS heard FROM pg_temp.delivery d
 LEFT JOIN LATERAL unnest(d.facts) AS told(id) ON true
-LEFT JOIN (SELECT id, at FROM fact WHERE workspace_id = ANY(%(ids)s)
-           UNION ALL SELECT id, at FROM board_fact WHERE account_id = %(account)s AND tool = %(tool)s) f
+LEFT JOIN (SELECT id, at, heard_at FROM fact WHERE workspace_id = ANY(%(ids)s)
+           UNION ALL SELECT id, at, NULL FROM board_fact WHERE account_id = %(account)s AND tool = %(tool)s) f
 ON f.id = told.id GROUP BY d.id ORDER BY d.id
 """
 #: Facts that no copied delivery will tell again, commands apart.

@@ -28,8 +28,8 @@ class Case:
     `users` counts under terms that do not run yet. `role`: the roster's where it knows one, else the caller's word.
     `open_bill`: an invoice is out and not paid.
     `invited`: the actor holds an invitation to another contract (CW-11). `target`: the plan of the contract to move
-    into (CW-17), `option`: the terms of an option ordered. `late`: facts that
-    wait for a verdict (law 10); `priced`: the catalogue's terms of a plan and interval on a day.
+    into (CW-17), `target_full` the rule by which it takes nobody more, `option`: the terms of an option ordered.
+    `late`: facts that wait for a verdict (law 10); `priced`: the catalogue's terms of a plan and interval on a day.
     """
 
     now: datetime
@@ -46,6 +46,7 @@ class Case:
     invited: bool = False
     target: Terms | None = None
     option: Terms | None = None
+    target_full: str | None = None
     late: frozenset[str] = frozenset()
     priced: Callable[[str, str, date], Terms] = _unpriced
 
@@ -89,7 +90,8 @@ def terms_asked(body: Body, case: Case, interval: str | None = None) -> Terms:
     offers = case.offer(str(body["plan"]))
     wanted = str(interval or body.get("interval") or next(iter(offers)))
     if wanted not in offers:
-        raise InvalidError(f"interval must be one of {', '.join(offers)}, not {wanted!r} (TR-21)")
+        rule = "BL-19" if next(iter(offers.values())).rules.methods else "TR-21"
+        raise InvalidError(f"interval must be one of {', '.join(offers)}, not {wanted!r} ({rule})", rule=rule)
     return offers[wanted]
 
 

@@ -32,6 +32,12 @@ def judge(command: str, body: Body, case: Case) -> Verdict:
     return COMMANDS[command](body, case)
 
 
+#: More licences than anybody buys; a larger number is a slip of the keyboard.
+MOST_LICENCES = 1_000_000
+#: Where a shape's vendor speaks of trials.
+_NO_TRIAL = {"flat": "BL-05", "licences": "B-19"}
+
+
 def trial(body: Body, case: Case) -> Verdict:
     """A free trial (BL-01, BL-05, BL-25, B-09). Day 1 is today; the first paid day is `trial_days` later (A-16)."""
     terms = terms_asked(body, case)
@@ -44,11 +50,14 @@ def trial(body: Body, case: Case) -> Verdict:
     if case.course.terms is not None:
         raise RefusedError("BL-14", "upgrading from the Free plan has no free period; start a subscription")
     if not rules.trial_days:
-        raise RefusedError("BL-05", f"{terms.plan} has no trial")
+        raise RefusedError(_NO_TRIAL.get(terms.shape, "B-09"), f"{terms.plan} has no trial")
     if rules.terms_required and not body.get("terms_version"):
         raise RefusedError("BL-25", "the terms of service must be accepted: send terms_version")
     if rules.trial_end != "expire_unless_registered":
         may_act("trial", terms, case)
+    accepted_at = body.get("terms_accepted_at")
+    if accepted_at is not None and accepted_at > case.now:
+        raise InvalidError("terms_accepted_at lies ahead of now", rule="BL-25")
     day = calendar.local_date(case.now, case.zone) + timedelta(days=rules.trial_days)
     data = {
         "subscription": case.new,
@@ -90,6 +99,8 @@ def registration(body: Body, case: Case) -> Verdict:
 
 def _interval(body: Body, offers: Mapping[str, Terms]) -> str:
     """The interval named, or meant by `months` (1, 3, 6 or 12)."""
+    if body.get("interval") and body.get("months") not in (None, calendar.MONTHS.get(str(body["interval"]))):
+        raise RefusedError("BL-19", f"{body['months']} months are not one {body['interval']}")
     if body.get("interval"):
         return str(body["interval"])
     months = body.get("months")
@@ -109,6 +120,8 @@ def start(body: Body, case: Case) -> Verdict:
     not_gone(case)
     if case.course.running or case.course.trial is not None:
         raise ConflictError("the workspace has a subscription already")
+    if case.course.state == "closed" and terms.rules.reopen == "support" and case.role != "operator":
+        raise RefusedError("B-23", "the contract was closed and its data are deleted; only support can help")
     fits(terms, case)
     opening = body.get("opening")
     data: dict[str, Any] = {"subscription": case.new, "terms": plans.written(terms), "elsewhere": bool(opening)}
@@ -130,12 +143,18 @@ def _licences(terms: Terms, body: Body, case: Case) -> int | None:
             raise RefusedError("CW-07", f"{terms.plan} has no licences")
         return None
     if wanted is None:
-        raise InvalidError("licences must be given: the number is chosen when the contract is made (CW-07)")
+        raise InvalidError("licences must be given: the number is chosen when the contract is made", rule="CW-07")
     if wanted < terms.minimum:
         raise RefusedError(_least(terms), f"{terms.plan} is sold from {terms.minimum} licences, not {wanted}")
     if wanted < case.count(terms):
         raise RefusedError("CW-07", f"{case.count(terms)} people use the contract; {wanted} licences are too few")
-    return int(wanted)
+    return _not_absurd(int(wanted))
+
+
+def _not_absurd(count: int) -> int:
+    if count > MOST_LICENCES:
+        raise InvalidError(f"{count} licences are more than {MOST_LICENCES}: a mistake")
+    return count
 
 
 def _least(terms: Terms) -> str:
@@ -151,6 +170,7 @@ def licences(body: Body, case: Case) -> Verdict:
     if count > 0:
         if case.course.suspended:
             raise RefusedError("B-16", "the contract is suspended; pay first")
+        _not_absurd(case.purchased + count)
         return Verdict("licences.added", {"count": count})
     left = case.purchased + count
     if left < terms.minimum:
@@ -179,14 +199,13 @@ def plan_change(body: Body, case: Case) -> Verdict:
         return start(body, case)
     terms = running_terms("plan-change", case)
     asked = terms_asked(body, case, terms.interval if body["plan"] != terms.plan else None)
-    if asked.plan == terms.plan:
-        raise InvalidError(f"the plan is {terms.plan} already")
+    _comparable(terms, asked, body, case)
     if case.course.next_terms is not None and case.course.next_terms.plan == terms.plan:
         _one_at_a_time(terms)
     if asked.rank < terms.rank:
         return _downgrade(terms, asked)
-    if asked.shape != terms.shape or asked.currency != terms.currency or asked.policy != terms.policy:
-        raise RefusedError("B-06", f"{asked.plan} counts or prices otherwise: it goes through support")
+    if asked.policy != terms.policy:
+        raise RefusedError("B-06", f"{asked.plan} counts people otherwise: it goes through support")
     owes_nothing(case)
     if case.course.cancel_at is not None:
         raise ConflictError("the subscription is cancelled; it ends with its period")
@@ -194,6 +213,16 @@ def plan_change(body: Body, case: Case) -> Verdict:
         raise RefusedError(_least(asked), f"{asked.plan} is sold from {asked.minimum}; buy more licences first")
     fits(asked, case)
     return Verdict("plan.changed", {"terms": plans.written(asked), "from": "now"})
+
+
+def _comparable(terms: Terms, asked: Terms, body: Body, case: Case) -> None:
+    """Raises InvalidError for the plan that runs, RefusedError for one that is counted or priced in another way."""
+    if asked.plan == terms.plan:
+        raise InvalidError(f"the plan is {terms.plan} already", rule=terms.rules.role_rule)
+    if asked.shape != terms.shape or asked.currency != terms.currency:
+        raise RefusedError("XX-01", f"{asked.plan} is counted or priced otherwise; cancel, then sign up anew")
+    if body.get("licences") not in (None, case.purchased):
+        raise RefusedError("CW-15", "the number of licences is changed by licences, not with the plan")
 
 
 def _one_at_a_time(terms: Terms) -> None:
@@ -304,6 +333,8 @@ def migration(body: Body, case: Case) -> Verdict:
     free_target = case.target is None or case.target.rank == 0
     if terms is not None and case.course.running and free_target:
         raise RefusedError("CW-17", "someone on a paid plan cannot be added to a Free contract")
+    if case.target_full is not None:
+        raise RefusedError(case.target_full, "the contract to move into takes nobody more")
     return Verdict("contract.migrated", {"into": str(body["into"])})
 
 

@@ -26,9 +26,13 @@ class ConflictError(SekisuError):
 
 
 class InvalidError(SekisuError):
-    """The call's content is wrong; the message names the field and the way out."""
+    """The call's content is wrong; the message names the field and the way out, `rule` the rule where there is one."""
 
     code = "invalid"
+
+    def __init__(self, message: str = "", *, rule: str | None = None) -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class RefusedError(SekisuError):

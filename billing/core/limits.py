@@ -25,8 +25,11 @@ class Flag:
     detail: str
 
 
-def flags(terms: Terms | None, counts: Counts, purchased: int) -> list[Flag]:
-    """Everything that exceeds the plan in force: caps (B-05, CW-04, XX-15, BL-04) and licences (CW-05, CW-08)."""
+def flags(terms: Terms | None, counts: Counts, purchased: int, held: int = 0) -> list[Flag]:
+    """Everything that exceeds the plan in force: caps (B-05, CW-04, XX-15, BL-04) and licences (CW-05, CW-08).
+
+    `held`: charges that wait for a payment method (TR-12).
+    """
     if terms is None:
         return []
     found = []
@@ -43,6 +46,8 @@ def flags(terms: Terms | None, counts: Counts, purchased: int) -> list[Flag]:
         found.append(
             Flag("CW-08", f"{counts.users} users on {purchased} licences: buy {counts.users - purchased} more")
         )
+    if held:
+        found.append(Flag("TR-12", f"{held} charges are held: no payment method is on file"))
     return found
 
 

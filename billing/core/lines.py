@@ -15,6 +15,7 @@ from billing.core.proration import Method, share_left
 #: The rules a line of each kind applies, in the order a person would tell them, where its plan names no others.
 RULES: Mapping[str, tuple[str, ...]] = {
     "period": ("TR-01", "TR-22"),
+    "started": ("TR-01", "TR-22"),
     "renewal": ("TR-09", "TR-22", "XX-10"),
     "switched": ("TR-24", "TR-22"),
     "resumed": ("XX-02",),
@@ -81,17 +82,30 @@ class Line:
 
 def period_line(stretch: Stretch, terms: Terms, seats: int) -> Line:
     """The line that opens a period with `seats` (TR-01, TR-09, TR-22, CW-09, BL-05)."""
-    told = "resumed" if stretch.share else "period" if stretch.n == 0 else "switched" if stretch.by_fact else "renewal"
+    told = _told(stretch, terms)
     fraction = share_left(terms.method, stretch.period, stretch.opens) if stretch.share else Fraction(1)
     return _line(stretch.key, "period", stretch.opens, terms, seats, fraction, (stretch.fact,), told)
+
+
+def _told(stretch: Stretch, terms: Terms) -> str:
+    """By which rules a period opens. A plan may name others for one that a command started than for one that a trial
+    led to (BL-05, BL-14)."""
+    if stretch.share:
+        return "resumed"
+    if stretch.n == 0:
+        return "started" if stretch.by_fact and "started" in terms.line_rules else "period"
+    return "switched" if stretch.by_fact else "renewal"
 
 
 def added_line(
     stretch: Stretch, terms: Terms, kind: str, seats: int, instant: datetime, facts: tuple[str, ...]
 ) -> Line:
-    """The line of seats or licences bought within a period, prorated to its end (TR-08, CW-15, XX-02)."""
+    """The line of seats or licences bought within a period, prorated to its end (TR-08, CW-15, XX-02).
+
+    Where nobody filled them at that instant (they were there when it began), what began the period is behind it.
+    """
     fraction = share_left(terms.method, stretch.period, instant)
-    return _line(stretch.key, kind, instant, terms, seats, fraction, facts)
+    return _line(stretch.key, kind, instant, terms, seats, fraction, facts or (stretch.fact,))
 
 
 def changed_line(stretch: Stretch, before: Terms, switch: Switch, seats: int) -> Line:

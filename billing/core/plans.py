@@ -41,7 +41,8 @@ class Rules:
     terms accepted. `roles` may command, else the refusal names `role_rule`, or that of the command in `role_rules`.
     `methods`: (payment method, interval) pairs there are; empty: any. `lead_days`: payment method to days a renewal is
     billed ahead. `refund_days` 0: none. `downgrade`, `to_longer` and `to_shorter` say what becomes of a smaller plan
-    and of another interval. `observed`: which end of the interval a change is billed from that only a full list showed.
+    and of another interval, `reopen` whether who was closed may sign up anew. `observed`: which end of the interval a
+    change is billed from that only a full list showed.
     """
 
     trial_days: int = 0
@@ -61,6 +62,7 @@ class Rules:
     refund_days: int = 0
     refund_rule: str = "XX-06"
     ends_in: Literal["free", "closed"] = "free"
+    reopen: Literal["anew", "support"] = "anew"
     observed: Literal["end", "start"] = "end"
     dunning: Dunning = field(default_factory=Dunning)
 

@@ -122,7 +122,8 @@ class Replay:
 
     def _old_cause(self, name: str, new: Sequence[Fact], at: datetime) -> str:
         """The last of the old facts just come into sight that names the person or a board they were ever put on."""
-        boards = {fact.board for fact in self._facts if fact.member == name and self._seen[fact.id] <= at}
+        put = (f for f in self._facts if f.member == name and f.kind == "board.member_added")
+        boards = {fact.board for fact in put if self._seen[fact.id] <= at}
         mine = [f for f in new if f.at < at and (f.member == name or (f.member is None and f.board in boards))]
         return mine[-1].id if mine else ""
 

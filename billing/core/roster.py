@@ -115,10 +115,15 @@ class Fold:
         for fact in sorted(facts, key=order):
             waiting[seen[fact.id]].append(fact)
         turns = {at for at, _ in self.policies}
-        for at in sorted({*waiting, *turns}):
+        # Where an old fact comes into sight, a board's first owner may turn out to be another.
+        owners = {seen[fact.id] for fact in shown if seen[fact.id] > fact.at}
+        for at in sorted({*waiting, *turns, *owners}):
             new = waiting.get(at, [])
             old = [fact for fact in new if fact.at < at]
-            causes = self._anew(facts, shown, seen, at, old) if old else {m: f.id for f in new for m in self._apply(f)}
+            if old or at in owners:
+                causes = self._anew(facts, shown, seen, at, old)
+            else:
+                causes = {member: fact.id for fact in new for member in self._apply(fact)}
             if at in turns:
                 causes |= {member: causes.get(member, "") for member in self.heads.members}
             for member, fact_id in causes.items():
@@ -145,7 +150,8 @@ class Fold:
             was = before.members.get(name, MemberHead())
             head.billable, head.rule, head.since, head.fact_id = was.billable, was.rule, was.since, was.fact_id
             head.last_at = was.last_at
-            boards = {fact.board for fact in facts if fact.member == name and seen[fact.id] <= at}
+            put = (f for f in facts if f.member == name and f.kind == "board.member_added" and seen[f.id] <= at)
+            boards = {fact.board for fact in put}
             mine = [f.id for f in old if f.member == name or (f.member is None and f.board in boards)]
             causes[name] = mine[-1] if mine else ""
         return causes | prompt

@@ -71,15 +71,17 @@ class Walk:
         stretch = self.current
         if stretch is not None and not any(cut.at == at and cut.key == stretch.key for cut in self.course.cuts):
             yield from self._bought(at, stretch)
-            yield from self._switched(at, stretch)
+            yield from self._switched(at, stretch, self.purchased)
 
     def _open(self, stretch: Stretch) -> Iterator[Line]:
         terms = self.terms[stretch.key]
         seats = self._opening(stretch, terms)
-        if stretch.opens <= stretch.closes:  # else it was billed ahead, and never began
-            self.purchased, self.current = seats, stretch
         if seats:
             yield period_line(stretch, terms, seats)
+        if stretch.opens <= stretch.closes:
+            self.purchased, self.current = seats, stretch
+        else:  # it was billed ahead, and never began
+            yield from self._switched(stretch.opens, stretch, seats)
 
     def _opening(self, stretch: Stretch, terms: Terms) -> int:
         if stretch.shape == "flat":
@@ -93,7 +95,7 @@ class Walk:
         for cut in self.course.cuts:
             if cut.at == at and self.current is not None and cut.key == self.current.key:
                 yield from self._granted(at, self.current)
-                yield from self._switched(at, self.current)
+                yield from self._switched(at, self.current, self.purchased)
                 if cut.credited and self.purchased:
                     yield credit_line(self.current, self.terms[cut.key], self.purchased, at, cut.fact)
 
@@ -132,12 +134,12 @@ class Walk:
             yield added_line(stretch, self.terms[stretch.key], "licences_added", count, at, facts)
         self.purchased += sum(grant.count for grant in mine)
 
-    def _switched(self, at: datetime, stretch: Stretch) -> Iterator[Line]:
+    def _switched(self, at: datetime, stretch: Stretch, purchased: int) -> Iterator[Line]:
         """What a plan change costs on all that is purchased."""
         for switch in self.course.switches:
             if switch.at == at and switch.key == stretch.key:
-                if self.purchased:
-                    yield changed_line(stretch, self.terms[stretch.key], switch, self.purchased)
+                if purchased:
+                    yield changed_line(stretch, self.terms[stretch.key], switch, purchased)
                 self.terms[stretch.key] = switch.terms
 
     def _ordered(self, at: datetime) -> Iterator[Line]:

@@ -1,7 +1,7 @@
 """Charges: opened and reduced by settlement, leased by one sender at a time, moved forward by outcomes only."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import date
 
 from billing.core import calendar
@@ -18,14 +18,25 @@ RANK = {"queued": 0, "held": 0, "sending": 1, "unknown": 2, "pending": 3, "faile
 _NO_METHOD = "TR-12: no payment method on file"
 
 
-def shares(connection: Conn, workspace_id: str, falling: Sequence[Difference]) -> list[Share]:
-    """What charges still ask, or collected, for the lines that fall; for one that gives back, for its whole period."""
+def shares(
+    connection: Conn, workspace_id: str, falling: Sequence[Difference], cut: Container[tuple[str, int]] = ()
+) -> list[Share]:
+    """What charges still ask, or collected, for the lines that fall; of a period that was `cut`, for all its lines.
+
+    A charge tried again has a body that was sent: whatever it waits for, it is met as one in flight.
+    """
     if not falling:
         return []
-    giving = {f"{one.line.subscription}/{one.line.n}/" for one in falling if one.line.kind == "interval_credit"}
+    giving = {
+        f"{one.line.subscription}/{one.line.n}/"
+        for one in falling
+        if one.line.kind == "interval_credit" or one.period in cut
+    }
     found = many(
         connection,
-        """SELECT l.charge_id, l.key, c.status, l.amount - l.reduced AS share, c.tax_rate, c.tax_behavior,
+        """SELECT l.charge_id, l.key, l.amount - l.reduced AS share, c.tax_rate,
+                  CASE WHEN c.body IS NOT NULL AND c.status IN ('queued', 'held') THEN 'sending' ELSE c.status END
+                  AS status, c.tax_behavior,
                   c.tax_rounding, c.credit, c.credit_returned, s.standing FROM charge_line l
            JOIN charge c ON c.id = l.charge_id
            JOIN LATERAL (SELECT sum(x.amount - x.reduced)::bigint AS standing FROM charge_line x
@@ -231,13 +242,24 @@ def pay_back(
 
 def retry(connection: Conn, workspace_id: str, subscription: str) -> int:
     """Open the next attempt of every failed charge of a subscription that still asks for something; how many."""
+    asking = [row["id"] for row in failed(connection, workspace_id) if row["subscription_id"] == subscription]
     return connection.execute(
         """UPDATE charge SET status = 'queued', attempt = attempt + 1, tries = 0, token = token + 1,
-               first_sent_at = NULL, due_at = now()
-           WHERE workspace_id = %s AND subscription_id = %s AND status = 'failed'
-             AND EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.amount > l.reduced)""",
-        (workspace_id, subscription),
+               first_sent_at = NULL, due_at = now() WHERE id = ANY(%s)""",
+        (asking,),
     ).rowcount
+
+
+def failed(connection: Conn, workspace_id: str, *, asking: bool = True) -> list[Row]:
+    """The failed charges of a workspace that still ask for something; with `asking` False those that do not: what is
+    left of their lines is covered by the credit they used."""
+    found = many(
+        connection,
+        """SELECT c.*, (SELECT sum(l.amount - l.reduced)::bigint FROM charge_line l WHERE l.charge_id = c.id)
+                  AS standing FROM charge c WHERE c.workspace_id = %s AND c.status = 'failed'""",
+        (workspace_id,),
+    )
+    return [row for row in found if (tax_of(row).gross(row["standing"] or 0) > row["credit"]) == asking]
 
 
 def give_method(connection: Conn, workspace_id: str, method: str, collect: str) -> None:
@@ -249,16 +271,6 @@ def give_method(connection: Conn, workspace_id: str, method: str, collect: str) 
     )
     if collect == "live":
         release(connection, workspace_id, [_NO_METHOD])
-
-
-def paid_off(connection: Conn, charge_ids: Sequence[str]) -> list[Row]:
-    """Of failed charges, those of which nothing is asked any more: everything was taken off."""
-    return many(
-        connection,
-        """SELECT * FROM charge WHERE id = ANY(%s) AND status = 'failed'
-           AND NOT EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.amount > l.reduced)""",
-        (list(charge_ids),),
-    )
 
 
 def _first_status(amount: int, collect: str, payment_method: str | None) -> tuple[str, str | None]:

@@ -27,6 +27,9 @@ WHERE w.clock_id = %(clock)s
 UNION ALL
 SELECT r.id FROM workspace w JOIN refund r ON r.workspace_id = w.id
 WHERE w.clock_id = %(clock)s AND (r.status = 'sending' OR (r.status = 'queued' AND r.due_at IS NOT NULL))
+UNION ALL
+SELECT ch.id FROM workspace w JOIN charge ch ON ch.workspace_id = w.id
+WHERE w.clock_id = %(clock)s AND ch.document_due AND ch.status <> 'held'
 """
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from billing.core.facts import BOARD_KINDS, Fact
 from billing.core.lines import BOUGHT, Line
+from billing.core.plans import RERATING_DAYS
 from billing.core.roster import Heads, Span
 from billing.store import rows
 from billing.store.db import Conn, many, one
@@ -13,6 +14,8 @@ _BOARD_KINDS = sorted(BOARD_KINDS)
 #: What was settled, or is being settled now. Facts of the future do not exist yet, nor do those that a reader files
 #: meanwhile: half seen, by one person's history and not by another's head, they would be taken for known (law 1).
 _KNOWN = "(settled_at IS NOT NULL OR id IN (SELECT unnest(%(taken)s::text[])))"
+#: How far back facts move money (law 10).
+_WINDOW = f"interval '{RERATING_DAYS} days'"
 
 
 class SqlMemory:
@@ -97,11 +100,14 @@ _FACTS_OF_BOARDS = f"""
 SELECT * FROM fact
 WHERE workspace_id = %(workspace)s AND board = ANY(%(boards)s) AND member IS NULL AND kind = ANY(%(kinds)s) AND {_KNOWN}
 """  # noqa: S608 - a constant of this file
+#: The earliest that shows an owner, and every one before it that money sees only later (law 10).
 _SHOWING = f"""
-SELECT fact.* FROM fact JOIN (
+SELECT fact.* FROM fact LEFT JOIN (
     SELECT board, min(at) AS at FROM fact
-    WHERE workspace_id = %(workspace)s AND board = ANY(%(boards)s) AND owner IS NOT NULL AND {_KNOWN} GROUP BY board
-) AS first ON fact.board = first.board AND fact.at = first.at
-WHERE fact.workspace_id = %(workspace)s AND fact.owner IS NOT NULL AND {_KNOWN}
-"""  # noqa: S608 - a constant of this file
+    WHERE workspace_id = %(workspace)s AND board = ANY(%(boards)s) AND owner IS NOT NULL AND {_KNOWN}
+      AND heard_at - at <= {_WINDOW} GROUP BY board
+) AS first ON fact.board = first.board
+WHERE fact.workspace_id = %(workspace)s AND fact.board = ANY(%(boards)s) AND fact.owner IS NOT NULL AND {_KNOWN}
+  AND (fact.at = first.at OR (fact.heard_at - fact.at > {_WINDOW} AND fact.at < COALESCE(first.at, 'infinity')))
+"""  # noqa: S608 - constants of this file
 _SPANS_OF_MEMBERS = "SELECT * FROM span WHERE workspace_id = %(workspace)s AND member = ANY(%(members)s)"

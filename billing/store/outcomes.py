@@ -40,13 +40,16 @@ def book(connection: Conn, workspace_id: str, charge_id: str, answer: Answer, to
             _keep_trying(connection, charge, answer, token)
             return False
         at = moment(workspace, first=not charge["answered"])
-        _move(connection, charge, answer)
+        _move(connection, charge, answer, at)
         if answer.status == "succeeded":
             _settle_payment(connection, workspace, charge, at)
         elif answer.status == "failed" and charge["over"]:
             _give_back(connection, workspace, charge, at)
         if answer.status == "failed" or (answer.status == "succeeded" and charge["failed_before"]):
-            file_outcome(connection, workspace, charge, answer.status, answer.attempt, at)
+            asks = tax_of(charge).gross(charge["standing"] or 0) > charge["credit"]
+            # A failure of what is no longer asked for is no debt.
+            status = "failed" if answer.status == "failed" and asks else "succeeded"
+            file_outcome(connection, workspace, charge, status, answer.attempt, at)
     return True
 
 
@@ -91,6 +94,7 @@ def file_outcome(connection: Conn, workspace: Row, charge: Row, status: str, att
 _FINAL = ("succeeded", "cancelled")
 _CHARGE = """
 SELECT *, EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.reduced > l.credited) AS over,
+    (SELECT sum(l.amount - l.reduced)::bigint FROM charge_line l WHERE l.charge_id = charge.id) AS standing,
     EXISTS (SELECT FROM attempt a WHERE a.charge_id = charge.id AND a.outcome = 'failed') AS failed_before,
     EXISTS (SELECT FROM attempt a WHERE a.charge_id = charge.id AND a.n = charge.attempt) AS answered
 FROM charge WHERE id = %s FOR UPDATE
@@ -104,16 +108,18 @@ def _give_back(connection: Conn, workspace: Row, charge: Row, at: datetime) -> N
     rechain(connection, workspace["id"], posted.chain, workspace["credit"] + back)
 
 
-def _move(connection: Conn, charge: Row, answer: Answer) -> None:
+def _move(connection: Conn, charge: Row, answer: Answer, at: datetime) -> None:
     final = answer.status in ("succeeded", "failed")
     connection.execute(
         """UPDATE charge SET status = %(status)s, leased_until = NULL, reference = COALESCE(%(reference)s, reference),
                document_due = document_due OR %(status)s = 'succeeded',
+               collected_at = CASE WHEN %(status)s = 'succeeded' THEN %(at)s END,
                due_at = CASE WHEN %(retry)s::float8 IS NULL THEN NULL
                              ELSE clock_timestamp() + make_interval(secs => %(retry)s::float8) END
            WHERE id = %(id)s""",
         {
             "status": answer.status,
+            "at": at,
             "reference": answer.reference,
             "retry": None if final else answer.retry_in_s,
             "id": charge["id"],

@@ -107,6 +107,7 @@ class RulesBlock(Schema):
     refund_days = _whole(0, 366)
     refund_rule = _rule()
     ends_in = _word(Rules, "ends_in")
+    reopen = _word(Rules, "reopen")
     observed = _word(Rules, "observed")
     dunning = fields.Nested(DunningBlock)
 

@@ -144,7 +144,9 @@ def entitlements(connection: Conn, workspace_row: Row) -> dict[str, Any]:
 
 def _flags(connection: Conn, workspace_row: Row, life: Course) -> list[dict[str, Any]]:
     terms = _terms(connection, workspace_row, life)
-    return [asdict(flag) for flag in limits.flags(terms, *_counts(connection, workspace_row))]
+    query = "SELECT count(*)::int AS n FROM charge WHERE workspace_id = %s AND status = 'held' AND method IS NULL"
+    held = (one(connection, query, (workspace_row["id"],)) or {"n": 0})["n"]
+    return [asdict(flag) for flag in limits.flags(terms, *_counts(connection, workspace_row), held)]
 
 
 def _terms(connection: Conn, workspace_row: Row, life: Course) -> Terms | None:

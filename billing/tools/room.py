@@ -134,6 +134,8 @@ class Room(Protocol):
     SIGNED: bool
     #: True: a board's id is unique in the whole tool and a board can move between workspaces.
     SHARED_BOARDS: bool
+    #: True: its workspaces run its own vendor's plans, or the operator's, never another vendor's.
+    OWN_PLANS: bool
     #: Who takes a seat before a plan says so; a plan's own policy holds from its first period on.
     SEATS: Policy
     #: The time zone whose civil days the tool's dates are, unless a workspace names its own (XX-14).

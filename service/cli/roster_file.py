@@ -77,6 +77,8 @@ def _csv(text: str) -> dict[str, Any]:
             members.append(member)
     except csv.Error as fault:
         raise RosterError([f"line {reader.line_num}: {fault}"]) from fault
+    if not members:
+        raise RosterError(["line 2: nobody is listed; a list without people would remove everybody (JSON can say so)"])
     return {**_loaded({"members": members}, lines, faults), "contract": contract}
 
 

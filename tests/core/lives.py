@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from billing.core import statement as full
 from billing.core.calendar import local_date, midnight, month_date
+from billing.core.classification import Policy
 from billing.core.commands import COMMANDS, Case, Verdict, judge
 from billing.core.course import Course
 from billing.core.errors import InvalidError, SekisuError
@@ -104,7 +105,8 @@ class Living:
         batches = _batches(random, happened, start)
         end = max(batches[-1].now, midnight(month_date(anchor, MONTHS), zone))
         dearer = midnight(month_date(anchor, 5), zone)
-        plan = Plan((), offered(random, shape), zone, (), dearer)
+        base = Policy(pending_count=random.random() < 0.3, guests_free=random.random() < 0.3)
+        plan = Plan((), offered(random, shape), zone, (), dearer, base)
         memory = Remembered(step=step, posted=self._posted)
         self.told = Told(shape, happened, batches, plan, end, memory)
         self.subscriptions = 0
@@ -155,8 +157,9 @@ class Living:
             told.till.sound()
             if charge.status == "failed" or (charge.status == "succeeded" and charge.failed_before):
                 self._file(f"payment.{charge.status}", now, outcome(charge))
-            if charge.failed_before and self.random.random() < 0.2:  # an old answer comes once more
-                self._file("payment.failed", now, outcome(charge) | {"attempt": 1})
+            if charge.failed_before and self.random.random() < 0.2:  # an old answer once more, or one that cannot be
+                attempt = 1 if charge.status != "succeeded" else self.random.choice([1, charge.attempt + 1])
+                self._file("payment.failed", now, outcome(charge) | {"attempt": attempt})
         for charge in list(told.till.charges.values()):
             if charge.status == "failed" and self.random.random() < 0.3:
                 told.till.retry(charge.obligation[0])

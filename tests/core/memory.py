@@ -147,7 +147,7 @@ class Remembered:
         known, self.facts = self.facts, self.facts | {fact.id: fact for fact in facts}
         life, ground = self._ground(plan, now)
         verdicts = any(fact.kind == "late.accepted" for fact in facts)
-        turned = policies(life, ground.pins) != self.policies or verdicts
+        turned = policies(life, ground.pins, plan.base) != self.policies or verdicts
         try:
             refold = frozenset(self.members) if turned else frozenset()
             return self.step_forward(self, facts, ground, now, self.position, refold)
@@ -159,7 +159,7 @@ class Remembered:
         if self.known[:2] != (len(mine), now):
             self.known = len(mine), now, course(mine, now, plan.zone)
         life = self.known[2]
-        return life, Ground(self.workspace, life, plan.pins(life), accepted(mine))
+        return life, Ground(self.workspace, life, plan.pins(life), accepted(mine), plan.base)
 
     def _write(self, taken: Sequence[Fact], change: Change, plan: Plan) -> Change:
         for fact in taken:
@@ -182,7 +182,7 @@ class Remembered:
         self.before, self.position = self.position, change.position
         assert change.position.through is not None
         self.course, ground = self._ground(plan, change.position.through)
-        self.policies = policies(self.course, ground.pins)
+        self.policies = policies(self.course, ground.pins, plan.base)
         if self.posted is not None:
             self.posted(self, taken, change)
         return change

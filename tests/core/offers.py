@@ -71,7 +71,7 @@ def _rules(random: Random, shape: Shape, intervals: tuple[str, ...]) -> Rules:
                 Dunning(),
                 Dunning((1, 2, 3, 4), 14, "failure", "suspended", 0),
                 Dunning((), 1, "renewal", "suspended", 14),
-                Dunning((3,), 5, "failure", "suspended", 40),
+                Dunning((3, 20), 5, "failure", "suspended", 40),
                 Dunning((2,), 5, "renewal", "free", 0),
             ]
         ),

@@ -132,9 +132,10 @@ class PlainLife:
     def _overdue(self, run: Run) -> list[tuple[date, int, str]]:
         dunning, dues = run.terms.rules.dunning, []
         failed = local_date(min(at for at, _ in run.unpaid.values()), self.zone)
-        periods = {n for _, n in run.unpaid.values()}
-        begun = min(one.opens for one in self.billed if one.subscription == run.name and one.n in periods)
-        since = failed if dunning.grace_from == "failure" else local_date(begun, self.zone)
+        renewals = {n for what, (_, n) in run.unpaid.items() if what[2] == "period"}
+        begun = [one.opens for one in self.billed if one.subscription == run.name and one.n in renewals]
+        begun += [at for what, (at, _) in run.unpaid.items() if what[2] != "period"]
+        since = failed if dunning.grace_from == "failure" else local_date(min(begun), self.zone)
         if run.suspended:
             return [(since + timedelta(days=dunning.close_days), 1, "close")] if dunning.close_days else []
         dues.append((since + timedelta(days=dunning.grace_days), 1, "grace"))
@@ -182,7 +183,7 @@ class PlainLife:
     def day_of_close(self, now: datetime) -> None:
         run = self.run
         assert run
-        periods = {n for _, n in run.unpaid.values()}
+        periods = {n for what, (_, n) in run.unpaid.items() if what[2] == "period"}
         for one in self.billed:
             one.void = one.void or (one.subscription == run.name and one.n in periods)
         self._over(now, run.terms.rules.ends_in)

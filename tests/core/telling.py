@@ -7,6 +7,7 @@ from itertools import count
 
 from billing.core import plans
 from billing.core import statement as full
+from billing.core.classification import ORDINARY, Policy
 from billing.core.course import Course, Stretch
 from billing.core.facts import Fact, fact_id
 from billing.core.life import course
@@ -22,7 +23,7 @@ class Plan:
     """The commands and payments of a workspace, and the price list from which its periods pin their terms.
 
     `prices`: terms by (plan, interval); the n-th period's unit amount is the n-th of `amounts`, where there are any;
-    else everything costs 7 more from `dearer` on (XX-10).
+    else everything costs 7 more from `dearer` on (XX-10). `base` is the seat policy before the first period.
     """
 
     facts: tuple[Fact, ...] = ()
@@ -30,6 +31,7 @@ class Plan:
     zone: str = "UTC"
     amounts: tuple[int, ...] = ()
     dearer: datetime | None = None
+    base: Policy = ORDINARY
 
     def course(self, now: datetime) -> Course:
         """The workspace's life up to `now` (UTC)."""
@@ -116,7 +118,7 @@ def statement(
     facts: Iterable[Fact], told: Plan, now: datetime, workspace: str, whole: Whole = full.statement
 ) -> tuple[Line, ...]:
     """The full statement of these facts and of the plan's own."""
-    return whole([*facts, *told.facts], told.pins(told.course(now)), now, workspace, told.zone)
+    return whole([*facts, *told.facts], told.pins(told.course(now)), now, workspace, told.zone, told.base)
 
 
 def by_key(lines: Iterable[Line]) -> list[Line]:

@@ -15,21 +15,32 @@ from billing.core.life import course
 from billing.core.plans import Rules, Terms
 from tests.core.lives import Told, lives
 from tests.core.plain_life import LONG, PlainLife, later
-from tests.core.telling import began
+from tests.core.telling import began, life_fact, when
 from tests.core.test_lives import LIFE
+
+ANCHORS = [date(2004, 1, 28), date(2003, 1, 29), date(2004, 2, 29), date(2003, 10, 30)]
+ANCHORS += [date(2004, 8, 31), date(2006, 10, 31)]
 
 
 def periods(life: Course) -> list[tuple[object, ...]]:
     return [
-        (one.subscription, one.n, one.period.first, one.period.last, one.opens, one.closes, one.plan, one.interval)
-        + (one.key in life.voids,)
+        (
+            one.key,
+            one.period.first,
+            one.period.last,
+            one.opens,
+            one.closes,
+            one.plan,
+            one.interval,
+            one.key in life.voids,
+        )
         for one in life.stretches
     ]
 
 
 def plain_periods(life: PlainLife) -> list[tuple[object, ...]]:
     return [
-        (one.subscription, one.n, one.first, one.last, one.opens, one.closes, one.plan, one.interval, one.void)
+        ((one.subscription, one.n), one.first, one.last, one.opens, one.closes, one.plan, one.interval, one.void)
         for one in life.billed
     ]
 
@@ -48,11 +59,43 @@ def test_states_and_billed_periods_are_those_of_a_life_read_day_by_day(told: Tol
         assert [due.at for due in life.dues if due.what == "retry"] == plain.retried, now
 
 
+@LIFE
+@given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 3), st.booleans()), max_size=8))
+def test_law_6_outcomes_in_any_order_only_move_an_obligation_forward(heard: list[tuple[int, int, bool]]) -> None:
+    """Two obligations of one period: a success is final, and a failure counts once for each later attempt."""
+    begun = when("2025-01-15")
+    terms = Terms("price", "plan", "year", "USD", 1000)
+    facts = [began(begun, begun.date(), terms)]
+    unpaid: dict[int, int] = {}
+    attempts: dict[int, int] = {}
+    paid: set[int] = set()
+    for i, (nth, attempt, success) in enumerate(heard):
+        told = {"subscription": "sub", "n": 0, "purpose": "period", "nth": nth, "attempt": attempt}
+        kind = "payment.succeeded" if success else "payment.failed"
+        facts.append(life_fact(kind, begun + timedelta(minutes=i), i + 2, told))
+        if success:
+            paid.add(nth)
+            unpaid.pop(nth, None)
+        elif nth not in paid and attempt > attempts.get(nth, 0):
+            attempts[nth] = attempt
+            unpaid.setdefault(nth, i)
+        life = course(facts, begun + timedelta(minutes=i), "UTC")
+        assert {key[3]: (failure.at - begun).seconds // 60 for key, failure in life.failing.items()} == unpaid
+        assert life.state == ("past_due" if unpaid else "active")
+
+
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "UTC", "America/Sao_Paulo", "Europe/Berlin"])
 @pytest.mark.parametrize("interval", list(LONG))
 @pytest.mark.parametrize(
     "anchor",
-    [date(2004, 1, 28), date(2003, 1, 29), date(2004, 2, 29), date(2003, 10, 30), date(2004, 8, 31), date(2006, 10, 31)],
+    [
+        date(2004, 1, 28),
+        date(2003, 1, 29),
+        date(2004, 2, 29),
+        date(2003, 10, 30),
+        date(2004, 8, 31),
+        date(2006, 10, 31),
+    ],
 )
 def test_twenty_years_of_renewals_have_no_gap_no_overlap_and_no_drift(zone: str, interval: str, anchor: date) -> None:
     """Sao Paulo's clocks skipped midnight every spring, on the day the clocks changed."""
@@ -65,7 +108,9 @@ def test_twenty_years_of_renewals_have_no_gap_no_overlap_and_no_drift(zone: str,
         assert before.period.last == after.period.first
     for n, one in enumerate(life.stretches):
         assert (one.n, one.period.first) == (n, later(anchor, n * LONG[interval]))
-        assert one.period.first.day == anchor.day or (one.period.first.day < anchor.day and last_of_month(one.period.first))
+        assert one.period.first.day == anchor.day or (
+            one.period.first.day < anchor.day and last_of_month(one.period.first)
+        )
         assert one.opens == first_instant(one.period.first, zone)
     assert life.next_due == life.stretches[-1].period.end
 

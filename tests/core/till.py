@@ -27,6 +27,8 @@ AHEAD = {
     "pending": ["succeeded", "failed"],
     "unknown": ["succeeded", "failed"],
 }
+#: What may be given back that no charge of its period holds: lines are rounded one by one, minor units.
+ROUNDINGS = 5
 DONE = ("succeeded", "cancelled")
 Obligation = tuple[str, int, str, int]
 
@@ -53,6 +55,11 @@ class Charge:
     refunded: int = 0
 
     @property
+    def meets(self) -> str:
+        """Its status to a reduction: the body of a charge once sent never changes, also where it waits to go again."""
+        return "sending" if self.status == "queued" and self.sent is not None else self.status
+
+    @property
     def standing(self) -> int:
         """The sum of its lines less what was taken off."""
         return self.lines.total() - self.reduced.total()
@@ -74,6 +81,7 @@ class Till:
     collected: int = 0
     refunded: int = 0
     taxes: int = 0
+    elsewhere: set[tuple[str, int]] = field(default_factory=set)
 
     def post(self, owed: Iterable[Line]) -> Decision:
         """Post the difference to the lines that are owed now; nothing of it is taxed or was paid elsewhere."""
@@ -94,6 +102,7 @@ class Till:
     ) -> Decision:
         """Post differences, reduce what they reduce, and open at most one charge. Periods `elsewhere` were paid there;
         `refunding`: everything of that subscription is paid back, as far as it was collected."""
+        self.elsewhere |= elsewhere
         opening = [one for one in found if one.period in elsewhere and one.line.kind == "period"]
         charged = [one for one in found if one not in opening]
         self.collected += sum(one.amount for one in opening)
@@ -103,14 +112,23 @@ class Till:
             self.posted[difference.line.key] = difference.line
             self.entries[difference.line.key] += difference.amount
         self.credit += decision.credit_gained - decision.credit_used
+        assert decision.amount >= 0
+        assert refunding or decision.amount == 0 or self.credit == 0, "credit is used up before anything is asked for"
         for reduction in decision.reductions:
             self._reduce(reduction, refunding is not None)
         for refund in decision.refunds:
             self.charges[refund.charge].refunded += refund.left
             self.refunded += refund.left
+        if refunding:
+            self._all_back(refunding, decision)
         if decision.lines:
             self._open(decision)
         return decision
+
+    def _all_back(self, subscription: str, decision: Decision) -> None:
+        """A refund leaves nothing in the workspace's credit that it could have paid back."""
+        mine = [one for one in self.charges.values() if one.obligation[0] == subscription and one.status == "succeeded"]
+        assert decision.credit_gained <= 0 or all(one.refunded == one.asked for one in mine)
 
     def _open(self, decision: Decision) -> None:
         told = obligations(decision.lines)
@@ -130,7 +148,16 @@ class Till:
     def shares(self) -> list[Share]:
         """What each charge still stands for."""
         return [
-            Share(charge.id, key, charge.status, amount - charge.reduced[key], charge.standing, charge.tax)
+            Share(
+                charge=charge.id,
+                key=key,
+                status=charge.meets,
+                left=amount - charge.reduced[key],
+                standing=charge.standing,
+                tax=charge.tax,
+                credit=charge.credit_used,
+                returned=charge.credit_returned,
+            )
             for charge in self.charges.values()
             for key, amount in charge.lines.items()
             if amount > charge.reduced[key]
@@ -138,6 +165,8 @@ class Till:
 
     def _reduce(self, reduction: Reduction, refunding: bool) -> None:
         if reduction.how == "granted":
+            subscription, n, _ = reduction.key.split("/", 2)
+            assert (subscription, int(n)) in self.elsewhere or reduction.gross <= ROUNDINGS
             return
         charge = self.charges[reduction.charge]
         self.taxes -= 0 if charge.tax.behavior == "inclusive" else reduction.tax

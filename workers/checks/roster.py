@@ -103,7 +103,7 @@ def _spans(snapshot: Snapshot, stored: list[Span], folded: list[Span], replay: R
         subject = f"span of {span.member} from {calendar.written(span.start)}"
         yield snapshot.fault("roster", subject, f"{told} (to {span.end and calendar.written(span.end)})")
     filled: dict[datetime, list[str]] = {}
-    for span in stored:
+    for span in (one for one in stored if one.fact_id):  # whom a turn of the seat policy seated, nobody's fact did
         filled.setdefault(span.start, []).append(span.fact_id)
     for moment in replay.history:
         if sorted(filled.pop(moment.at, [])) != list(moment.filled_by):

@@ -23,11 +23,14 @@ SEATS: Policy = Policy(
         for word in ("closed_only", "deactivated", "gone", "guest", "guest_free", "member", "pending", "single_guest")
     )
 )
+#: Whether its workspaces run no other vendor's plans.
+OWN_PLANS: bool = True
 #: Whose civil days its dates are (XX-14).
 ZONE: str = "Asia/Tokyo"
 
 __all__ = [
     "API",
+    "OWN_PLANS",
     "SEATS",
     "SHARED_BOARDS",
     "SIGNED",

@@ -29,11 +29,14 @@ SEATS: Policy = Policy(
         ("single_guest", "CW-29"),
     ),
 )
+#: Whether its workspaces run no other vendor's plans.
+OWN_PLANS: bool = True
 #: Whose civil days its dates are (XX-14).
 ZONE: str = "Asia/Tokyo"
 
 __all__ = [
     "API",
+    "OWN_PLANS",
     "SEATS",
     "SHARED_BOARDS",
     "SIGNED",

@@ -13,11 +13,14 @@ SIGNED: bool = True
 SHARED_BOARDS: bool = False
 #: Who takes a seat before a plan says so.
 SEATS: Policy = ORDINARY
+#: Whether its workspaces run no other vendor's plans.
+OWN_PLANS: bool = False
 #: Whose civil days its dates are (XX-14).
 ZONE: str = "UTC"
 
 __all__ = [
     "API",
+    "OWN_PLANS",
     "SEATS",
     "SHARED_BOARDS",
     "SIGNED",

@@ -20,6 +20,8 @@ ALTER TABLE charge ADD COLUMN tax_rounding text NOT NULL DEFAULT 'floor';
 ALTER TABLE charge ADD COLUMN refund_rule text;
 -- Of the credit a charge used: what was given back because, smaller, it no longer needed it.
 ALTER TABLE charge ADD COLUMN credit_returned bigint NOT NULL DEFAULT 0;
+-- When it was collected, in the workspace's time: the day its receipt is of.
+ALTER TABLE charge ADD COLUMN collected_at timestamptz;
 -- True: an invoice, a receipt or a return invoice may be due for it (workers/documents.py looks).
 ALTER TABLE charge ADD COLUMN document_due boolean NOT NULL DEFAULT false;
 CREATE INDEX charge_document_due ON charge (workspace_id) WHERE document_due;
