@@ -8,7 +8,7 @@ from typing import Any
 
 from billing.core.errors import UnavailableError
 from billing.payments.gateway import RETRY_FOR_S, Gateway, Outcome, backoff_s
-from billing.store import charges, outcomes
+from billing.store import leases, outcomes
 from billing.store.db import Database, Row
 from billing.store.outcomes import Answer
 
@@ -31,7 +31,7 @@ def send_due(
     sent = 0
     while True:
         with database.transaction() as connection:
-            leased = charges.lease(connection, BATCH, LEASE_S, callback_url, fresh=collect == "live")
+            leased = leases.lease(connection, BATCH, LEASE_S, callback_url, fresh=collect == "live")
         if not leased:
             return sent
         # The posts wait side by side; the answers are booked here, one after the other, as they come.

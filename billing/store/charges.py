@@ -1,13 +1,10 @@
-"""Charges: opened and reduced by settlement, leased by one sender at a time, moved forward by outcomes only."""
+"""Charges: opened and reduced by settlement, moved forward by outcomes only; `leases.py` takes them out."""
 
-import json
 from collections.abc import Container, Iterable, Sequence
 from datetime import date
 
-from billing.core import calendar
 from billing.core.settlement import Collected, Decision, Difference, Reduction, Share, obligations, shrunk
 from billing.core.tax import Tax
-from billing.store import rows
 from billing.store.db import Conn, Row, many, one
 from billing.store.ids import new_id
 from billing.store.ledger import Book
@@ -327,85 +324,3 @@ def forgo(connection: Conn, book: Book, reason: str) -> None:
     )
     for row in found:
         book.move("write_off", row["id"], row["amount"], row["currency"])
-
-
-def lease(connection: Conn, limit: int, seconds: float, callback_url: str, *, fresh: bool = True) -> list[Row]:
-    """Take due charges for sending: `sending` is committed, with a new fencing token, before anything is sent.
-
-    `fresh` False: only those that were sent before, whose outcome is still open. A lease that ran out is taken over
-    with a new token: same attempt, same key. The body is frozen here, once, with the `callback_url`: under one key the
-    endpoint takes one body, whatever the settings are by the next try.
-    """
-    due = many(
-        connection,
-        # Without its workspace a charge can be neither told nor booked; it must not stand before the others.
-        """SELECT * FROM charge WHERE due_at <= clock_timestamp() AND (%s OR status <> 'queued')
-             AND EXISTS (SELECT FROM workspace w WHERE w.id = charge.workspace_id)
-           ORDER BY due_at LIMIT %s FOR UPDATE OF charge SKIP LOCKED""",
-        (fresh, limit),
-    )
-    if not due:
-        return []
-    unsent = [row for row in due if row["body"] is None]
-    frozen = {
-        charge_id: json.dumps(body | {"callback_url": callback_url})
-        for charge_id, body in bodies(connection, unsent).items()
-    }
-    return many(
-        connection,
-        """UPDATE charge SET status = CASE WHEN status IN ('queued', 'sending') THEN 'sending' ELSE status END,
-               token = token + 1, tries = tries + 1, leased_until = clock_timestamp() + make_interval(secs => %(s)s),
-               due_at = clock_timestamp() + make_interval(secs => %(s)s),
-               first_sent_at = COALESCE(first_sent_at, clock_timestamp()), body = COALESCE(taken.body, charge.body)
-           FROM unnest(%(ids)s::text[], %(bodies)s::jsonb[]) AS taken(id, body) WHERE charge.id = taken.id
-           RETURNING charge.*, extract(epoch FROM clock_timestamp() - first_sent_at)::float8 AS age_s""",
-        {"s": seconds, "ids": [row["id"] for row in due], "bodies": [frozen.get(row["id"]) for row in due]},
-    )
-
-
-def bodies(connection: Conn, charges: Sequence[Row]) -> dict[str, dict[str, object]]:
-    """The body of each charge as the payment endpoint gets it, but for the attempt and the callback address."""
-    if not charges:
-        return {}
-    ids = [row["id"] for row in charges]
-    heads = many(
-        connection,
-        """SELECT w.id, w.external_id, w.chain_head, a.payment_reference FROM workspace w
-           JOIN account a ON a.id = w.account_id WHERE w.id = ANY(%s)""",
-        ([row["workspace_id"] for row in charges],),
-    )
-    by_workspace = {row["id"]: row for row in heads}
-    lines: dict[str, list[Row]] = {}
-    for row in lines_of(connection, ids):
-        lines.setdefault(row["charge_id"], []).append(row)
-    return {
-        row["id"]: {
-            "id": row["id"],
-            "workspace": row["workspace_id"],
-            "account": by_workspace[row["workspace_id"]]["payment_reference"],
-            "currency": row["currency"],
-            "amount": row["amount"],
-            "tax": row["tax"],
-            "credit": row["credit"],
-            "lines": [line_json(line) for line in lines.get(row["id"], [])],
-            "method": row["method"],
-            "due_on": row["due_on"].isoformat(),
-            "chain_head": bytes(by_workspace[row["workspace_id"]]["chain_head"]).hex(),
-        }
-        for row in charges
-    }
-
-
-def lines_of(connection: Conn, charge_ids: Sequence[str]) -> list[Row]:
-    """The lines of charges as they were posted, with the amount each charge asks for them."""
-    return many(
-        connection,
-        """SELECT l.charge_id, l.entry_id, l.amount AS asked, e.* FROM charge_line l
-           JOIN entry e ON e.id = l.entry_id WHERE l.charge_id = ANY(%s) AND l.amount > 0 ORDER BY e.seq""",
-        (list(charge_ids),),
-    )
-
-
-def line_json(row: Row) -> dict[str, object]:
-    """A LINE as charge bodies carry it; `amount` is what this charge asks for it, in minor units."""
-    return rows.line_json(row) | {"instant": calendar.written(row["instant"]), "amount": row["asked"]}

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 from click.testing import CliRunner, Result
 
-from billing.store import charges, outcomes
+from billing.store import leases, outcomes
 from billing.store.outcomes import Answer
 from service.cli.main import module
 from tests.workers.world import World, at
@@ -21,7 +21,7 @@ def sekisu(url: str, folder: Path, name: str, *arguments: str) -> Result:
 def answer(world: World, status: str) -> list[str]:
     """Sends what is due to an endpoint that answers `status` to each; answers the charges' ids."""
     with world.database.transaction() as connection:
-        leased = charges.lease(connection, 16, 8.0, "http://127.0.0.1:9/none")
+        leased = leases.lease(connection, 16, 8.0, "http://127.0.0.1:9/none")
     for row in leased:
         with world.database.transaction() as connection:
             outcomes.book(connection, row["workspace_id"], row["id"], Answer(status, row["attempt"]), row["token"])

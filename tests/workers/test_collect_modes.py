@@ -9,7 +9,7 @@ import pytest
 
 from billing.payments.gateway import Gateway
 from billing.settings import Settings
-from billing.store import charges, outcomes
+from billing.store import leases, outcomes
 from billing.store.outcomes import Answer
 from tests.workers.world import World, at
 from workers import commands, ticker
@@ -108,7 +108,7 @@ def test_a_service_that_is_not_live_leases_no_new_charge_and_still_asks_after_se
         assert send_due(world.database, gateway, "", pool, "paused") == 0
         assert statuses(world) == [("queued", 1250, None)]
         with world.database.transaction() as connection:
-            assert len(charges.lease(connection, 16, 0.0, "")) == 1
+            assert len(leases.lease(connection, 16, 0.0, "")) == 1
         assert send_due(world.database, gateway, "", pool, "paused") == 1
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from billing.store import charges, inbox, outcomes
+from billing.store import inbox, leases, outcomes
 from billing.store.outcomes import Answer
 from tests.workers.world import World, at
 from workers import callbacks
@@ -32,7 +32,7 @@ def leased(world: World) -> tuple[str, int]:
     with world.database.transaction() as connection:
         connection.execute("UPDATE charge SET due_at = now() WHERE due_at IS NOT NULL")
     with world.database.transaction() as connection:
-        charge = max(charges.lease(connection, 16, 8.0, ""), key=lambda row: str(row["id"]))
+        charge = max(leases.lease(connection, 16, 8.0, ""), key=lambda row: str(row["id"]))
     return charge["id"], charge["token"]
 
 
