@@ -60,7 +60,10 @@ class Money:
         workspace_id, till = self.workspace["id"], None
         if refunding and falling:
             till = charges.till(self.connection, workspace_id, falling[0].line.subscription)
-        shares = charges.shares(self.connection, workspace_id, falling, {one.key for one in self.ground.course.cuts})
+        # An interval's end, and a change to a lower price, may take from any line of its period.
+        course = self.ground.course
+        taken = {one.key for one in course.cuts} | {one.key for one in course.switches}
+        shares = charges.shares(self.connection, workspace_id, falling, taken)
         tax = self._tax(charged)
         decision = decide(charged, shares, self.workspace["credit"], tax=tax, elsewhere=elsewhere, till=till)
         if self.collect == "shadow":  # what nobody will ever be asked for must not use up what was paid

@@ -29,12 +29,13 @@ SELECT id, body->>'chain_head' AS head FROM charge WHERE workspace_id = %s AND b
 @dataclass(slots=True)
 class Walked:
     """What the walk along the journal found. Balances are debits minus credits by (account, currency), `taxed` the tax
-    put on top of lines; minor units."""
+    put on top of lines, `granted` by period the credit for what no charge held; minor units."""
 
     faults: list[Fault] = field(default_factory=list)
     balances: Counter[tuple[str, str]] = field(default_factory=Counter)
     refunded: Counter[str] = field(default_factory=Counter)
     taxed: Counter[str] = field(default_factory=Counter)
+    granted: Counter[str] = field(default_factory=Counter)
 
 
 def walk(connection: Conn, snapshot: Snapshot) -> Walked:
@@ -66,6 +67,8 @@ def _balance(walked: Walked, row: Row) -> None:
     walked.balances[row["credit"], row["currency"]] -= row["amount"]
     if row["kind"] == "refund":
         walked.refunded[row["currency"]] += row["amount"]
+    if row["kind"] == "credit" and "/" in row["ref"]:  # the key of a line, where others name a charge
+        walked.granted["/".join(row["ref"].split("/", 2)[:2])] += row["amount"]
     if row["kind"] == "refund_reversed":
         walked.refunded[row["currency"]] -= row["amount"]
     if row["kind"] in ("tax", "tax_reversed"):

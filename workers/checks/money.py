@@ -35,7 +35,8 @@ def faults(connection: Conn, snapshot: Snapshot, walked: Walked) -> Iterator[Fau
             yield snapshot.fault("charge", charge["id"], wrong)
     for row in many(connection, _LOST, base):
         yield snapshot.fault("charge", row["charge_id"], f"its line's entry {row['entry_id']} is not in the ledger")
-    yield from _asked(snapshot, {row["key"]: row["asked"] for row in many(connection, _BY_KEY, base)})
+    asked = {row["key"]: row["asked"] for row in many(connection, _BY_KEY, base)}
+    yield from _asked(snapshot, asked, walked.granted)
     yield from _books(snapshot, walked, charges)
 
 
@@ -58,12 +59,12 @@ def _charge(charge: Row) -> Iterator[str]:
         yield f"failed, {spare} of the credit it used is needed no more and {charge['credit_returned']} given back"
 
 
-def _asked(snapshot: Snapshot, asked: dict[str, int]) -> Iterator[Fault]:
-    """Money asked for = ledger, period by period; what was already paid for elsewhere is never asked for."""
-    wanted, found = Counter[str](), Counter[str]()
+def _asked(snapshot: Snapshot, asked: dict[str, int], granted: Counter[str]) -> Iterator[Fault]:
+    """Money asked for = ledger, period by period, and what was given back of more than charges held; what was already
+    paid for elsewhere is never asked for."""
+    wanted, found = granted.copy(), Counter[str]()
     for key, entries in snapshot.entries.items():
-        paid = snapshot.elsewhere({**entries[-1], "kind": "period"})
-        if not (paid and entries[-1]["kind"] in ("period", "interval_credit")):
+        if not snapshot.elsewhere(entries[-1]):
             wanted[_period(key)] += sum(entry["amount"] for entry in entries)
     for key, amount in asked.items():
         found[_period(key)] += amount
