@@ -77,7 +77,7 @@ def register(app: Flask, settings: Settings, db: Database) -> None:
         same = hmac.compare_digest(hashlib.sha256(given.strip().encode("utf-8", "replace")).digest(), digest)
         if scheme.lower() != "bearer" or not settings.api_key or not same:
             return problem(401, "unauthorized", "the metrics need the admin key", {"WWW-Authenticate": "Bearer"})
-        with db.transaction() as transaction:
+        with db.reading() as transaction:
             transaction.execute("SET LOCAL statement_timeout = '5s'")
             return Response(_exposition(transaction), content_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -88,7 +88,7 @@ def register(app: Flask, settings: Settings, db: Database) -> None:
 
 def _not_ready(db: Database, newest: str) -> str | None:
     try:
-        with db.transaction() as transaction:
+        with db.reading() as transaction:
             row = one(transaction, "SELECT version_num FROM alembic_version")
     except UnavailableError:
         return "the database does not answer"

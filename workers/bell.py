@@ -12,6 +12,7 @@ import time
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.message import Message
 
+from billing import crash
 from workers.broker import QUEUE, quick_broker
 
 #: Seconds between two messages of one ring.
@@ -133,7 +134,8 @@ def _send(broker: RedisBroker, rings: list[_Ring]) -> tuple[int, Exception | Non
     for number, (actor, argument) in enumerate(rings):
         args = () if argument is None else (argument,)
         try:
-            broker.enqueue(Message(queue_name=QUEUE, actor_name=actor, args=args, kwargs={}, options={}))
+            with crash.around("bell.ring"):
+                broker.enqueue(Message(queue_name=QUEUE, actor_name=actor, args=args, kwargs={}, options={}))
         except Exception as fault:  # noqa: BLE001 - the thread must outlive any fault of the broker
             return number, fault
     return len(rings), None

@@ -8,7 +8,7 @@ from billing.core.errors import InvalidError
 from billing.payments import callback
 from billing.payments.callback import Callback
 from billing.store import outcomes, refunds
-from billing.store.db import Conn, Database, Row, many, one
+from billing.store.db import Conn, Database, Row, many, one, savepoint
 from billing.store.outcomes import Answer
 
 _LOG = logging.getLogger("sekisu.callbacks")
@@ -21,7 +21,7 @@ def read_due(database: Database) -> int:
     """Read every callback that is due; each is its own transaction. Raises UnavailableError."""
     done = 0
     while True:
-        with database.transaction() as connection:
+        with database.transaction("callback.read") as connection:
             found = many(
                 connection,
                 "SELECT * FROM callback WHERE due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED",
@@ -36,7 +36,7 @@ def read_due(database: Database) -> int:
 def _read_alone(connection: Conn, row: Row) -> None:
     """Read one; a fault of its own makes it wait, so that those behind it are read."""
     try:
-        with connection.transaction():
+        with savepoint(connection):
             _read(connection, row)
     except psycopg.OperationalError:
         raise

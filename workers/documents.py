@@ -29,7 +29,7 @@ from billing.core.errors import ConflictError, NotFoundError, SekisuError
 from billing.core.money import CurrencyMismatchError
 from billing.core.tax import Tax
 from billing.store import accounts, books, documents, mail, workspaces
-from billing.store.db import Conn, Database, Row
+from billing.store.db import Conn, Database, Row, savepoint
 from workers import mailing
 
 _LOG = logging.getLogger("sekisu.documents")
@@ -53,11 +53,11 @@ class _Office:
 
 def sweep(database: Database, most: int = 100) -> int:
     """Issue what is due in up to `most` workspaces; answers how many documents were issued. Raises UnavailableError."""
-    with database.transaction() as connection:
+    with database.reading() as connection:
         found = documents.workspaces_due(connection, most)
     issued = 0
     for workspace_id in found:
-        with database.transaction() as connection:
+        with database.transaction("documents.issue") as connection:
             issued += len(issue_due(connection, workspace_id))
     return issued
 
@@ -77,7 +77,7 @@ def issue_due(connection: Conn, workspace_id: str) -> list[str]:
         if charge["status"] == "held" and charge["held_reason"] != "shadow":
             continue  # it may still be sent; then its document is due
         try:
-            with connection.transaction():
+            with savepoint(connection):
                 made = _converge(connection, office, charge)
         except (SekisuError, CurrencyMismatchError) as fault:
             _LOG.error("charge %s: no document is issued: %s", charge["id"], fault)

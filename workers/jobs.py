@@ -92,11 +92,11 @@ class Jobs:
             self._wanted.set()
 
     def _issue(self, workspace_id: str) -> None:
-        with self.database.transaction() as connection:
+        with self.database.transaction("documents.travel") as connection:
             documents.issue_due(connection, workspace_id)
 
     def _travelling(self) -> list[str]:
-        with self.database.transaction() as connection:
+        with self.database.reading() as connection:
             return workspaces.travelling(connection, _AT_ONCE)
 
     def _send_due(self) -> int:

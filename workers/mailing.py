@@ -19,6 +19,7 @@ from random import random
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from billing import crash
 from billing.core.errors import SekisuError
 from billing.core.money import written
 from billing.settings import Settings
@@ -124,7 +125,7 @@ def send_due(database: Database, smtp: Smtp | None) -> int:
     """
     sent = 0
     while smtp is not None:
-        with database.transaction() as connection:
+        with database.transaction("mail.lease") as connection:
             leased = mail.lease(connection, BATCH, LEASE_S)
         if not leased:
             break
@@ -141,10 +142,10 @@ def _send(database: Database, smtp: Smtp, leased: list[Row]) -> int:
                 refusal = _post(server, message, smtp.sender, left[0]["recipient"])
                 row = left.pop(0)
                 sent += refusal is None
-                with database.transaction() as connection:
+                with database.transaction("mail.book") as connection:
                     _book(connection, row, refusal)
     except MailServerError as fault:
-        with database.transaction() as connection:
+        with database.transaction("mail.back") as connection:
             for row in left:
                 _book(connection, row, (False, str(fault)))
         raise
@@ -156,7 +157,8 @@ def _post(server: smtplib.SMTP, message: EmailMessage | None, sender: str, to: s
     if message is None:
         return True, "its document cannot be set"
     try:
-        server.send_message(message, sender, [to])
+        with crash.around("mail.send"):
+            server.send_message(message, sender, [to])
     except smtplib.SMTPRecipientsRefused as fault:
         code, said = next(iter(fault.recipients.values()))
         return code >= 500, f"{code} {_text(said)}"
@@ -195,7 +197,7 @@ def _message(database: Database, row: Row, sender: str) -> EmailMessage | None:
     message.set_content(row["body"], cte="base64")
     if row["document_id"] is not None:
         try:
-            with database.transaction() as connection:
+            with database.transaction("mail.compose") as connection:
                 document = documents.get(connection, None, row["document_id"])
                 content = kept.pdf(connection, document)
         except SekisuError as fault:

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 import requests
 from requests.adapters import HTTPAdapter
 
+from billing import crash
 from billing.core.errors import InvalidError, SekisuError
 from billing.tools import parsing
 from billing.tools.room import Api, Ask, Refusal, Room, Scope, Snapshot
@@ -147,7 +148,8 @@ def read_credential(sealed: str) -> dict[str, str]:
 
 
 def _sent(adapter: HTTPAdapter, request: requests.PreparedRequest) -> tuple[int, Mapping[str, str], bytes]:
-    response = adapter.send(request, stream=True, timeout=_TIMEOUT)
+    with crash.around("pull.ask"):
+        response = adapter.send(request, stream=True, timeout=_TIMEOUT)
     try:
         body = bytearray()
         for chunk in response.iter_content(65_536):

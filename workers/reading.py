@@ -29,7 +29,7 @@ def read(database: Database, connection_id: str) -> set[str]:
     touched: set[str] = set()
     while True:
         try:
-            with database.transaction() as connection:
+            with database.transaction("read") as connection:
                 count, workspaces = read_batch(connection, connection_id)
         except _POISON:
             _LOG.exception("a batch of %s cannot be filed; its deliveries are read one by one", connection_id)
@@ -42,14 +42,14 @@ def read(database: Database, connection_id: str) -> set[str]:
 def _one_by_one(database: Database, connection_id: str) -> tuple[int, set[str]]:
     """Read a batch each alone, and quarantine those that cannot be filed: their neighbours are served."""
     touched: set[str] = set()
-    with database.transaction() as connection:
+    with database.reading() as connection:
         found = many(connection, f"SELECT d.id {_KEPT} ORDER BY d.id LIMIT %s", (connection_id, BATCH))
     for row in found:
         try:
-            with database.transaction() as connection:
+            with database.transaction("read.alone") as connection:
                 touched |= read_batch(connection, connection_id, row["id"])[1]
         except _POISON as fault:
-            with database.transaction() as connection:
+            with database.transaction("read.quarantine") as connection:
                 _quarantine(connection, row["id"], f"it cannot be filed: {type(fault).__name__}: {fault}")
     return len(found), touched
 
@@ -178,7 +178,7 @@ def _reason(reason: object) -> str | None:
 
 def due(database: Database, older_than_s: float = 0.0, limit: int = 100) -> list[str]:
     """Connections with kept deliveries that are due since `older_than_s` seconds."""
-    with database.transaction() as connection:
+    with database.reading() as connection:
         found = many(
             connection,
             # At random: those whose deliveries nobody can read must not stand before the others for ever.

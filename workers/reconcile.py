@@ -90,7 +90,7 @@ def reconcile(
     UnavailableError.
     """
     try:
-        with database.transaction() as connection:
+        with database.reading() as connection:
             look = _look(connection, workspace_id)
         scope = Scope(look.workspace["external_id"], look.since and look.since - MARGIN)
         line = _line(settings, look, pause)
@@ -98,7 +98,7 @@ def reconcile(
             snapshot = pulling.pull(look.room, scope, line, progress)
         finally:
             line.close()
-        with database.transaction() as connection:
+        with database.transaction("reconcile.apply") as connection:
             report = _apply(connection, look, snapshot)
             report.dry_run = dry_run
             if dry_run:
@@ -106,7 +106,7 @@ def reconcile(
     except PullError as fault:
         report = Report(workspace_id, fault=str(fault), dry_run=dry_run, largest_hidden=None)
         if not dry_run:
-            with database.transaction() as connection:
+            with database.transaction("reconcile.fail") as connection:
                 _failed(connection, report)
     return replace(report, facts=0, touched=frozenset()) if dry_run else report
 

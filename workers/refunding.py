@@ -22,7 +22,7 @@ def send_due(database: Database, gateway: Gateway, pool: ThreadPoolExecutor, col
     """
     live, sent = collect == "live", 0
     while True:
-        with database.transaction() as connection:
+        with database.transaction("refund.lease") as connection:
             refunds.hold(connection, live=live)
             leased = refunds.lease(connection, BATCH, LEASE_S, fresh=live)
         if not leased:
@@ -40,7 +40,7 @@ def send_due(database: Database, gateway: Gateway, pool: ThreadPoolExecutor, col
 
 def _book(database: Database, refund: Row, outcome: Outcome | None) -> None:
     answer = answered(outcome, refund["status"], refund["tries"], random)
-    with database.transaction() as connection:
+    with database.transaction("refund.book") as connection:
         refunds.book(connection, refund["workspace_id"], refund["id"], answer, refund["token"])
 
 

@@ -51,13 +51,13 @@ def run_next(
         "lease": LEASE_MINUTES,
         "hints": HINTS_S,
     }
-    with database.transaction() as connection:
+    with database.reading() as connection:
         row = one(connection, _NEXT, values)
     if row is None:
         return None
     report = reconcile(database, settings, row["id"], pause=pause)
     if report.fault is not None:
-        with database.transaction() as connection:
+        with database.transaction("reconcile.later") as connection:
             connection.execute(_LATER, (AGAIN_MINUTES, row["id"]))
     if report.fault is not None:
         _LOG.warning("reconcile %s: %s", row["id"], report.fault)

@@ -30,7 +30,7 @@ def send_due(
     """
     sent = 0
     while True:
-        with database.transaction() as connection:
+        with database.transaction("charge.lease") as connection:
             leased = leases.lease(connection, BATCH, LEASE_S, callback_url, fresh=collect == "live")
         if not leased:
             return sent
@@ -48,7 +48,7 @@ def send_due(
 
 def _book(database: Database, charge: Row, outcome: Outcome) -> None:
     answer = answered(outcome, charge["attempt"], charge["tries"], charge["age_s"], random)
-    with database.transaction() as connection:
+    with database.transaction("charge.book") as connection:
         outcomes.book(connection, charge["workspace_id"], charge["id"], answer, charge["token"])
 
 

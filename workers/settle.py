@@ -49,7 +49,7 @@ def settle(database: Database, workspace_id: str, collect: str, *, patient: bool
     """
     opened: list[str] = []
     while True:
-        with database.transaction() as connection:
+        with database.transaction("settle") as connection:
             step = settle_step(connection, workspace_id, collect, patient=patient)
         if step.charge:
             opened.append(step.charge)

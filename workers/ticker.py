@@ -47,7 +47,7 @@ def sweep(jobs: Jobs) -> int:
     connections = reading.due(jobs.database, GRACE_S, MOST)
     for connection_id in connections:
         jobs.read(connection_id)
-    with jobs.database.transaction() as connection:
+    with jobs.database.reading() as connection:
         due = workspaces.due(connection, MOST)
     jobs.settle_all(due)
     jobs.callbacks()
@@ -59,11 +59,11 @@ def sweep(jobs: Jobs) -> int:
 def tidy(jobs: Jobs) -> None:
     """Forget idempotency keys older than a day; hold or release what another collect mode of the service left."""
     collect = jobs.settings.collect
-    with jobs.database.transaction() as connection:
+    with jobs.database.transaction("tidy") as connection:
         idempotency.forget(connection)
         left = charges.elsewhere(connection, live=collect == "live")
     for workspace in left:
-        with jobs.database.transaction() as connection:
+        with jobs.database.transaction("tidy.collect") as connection:
             commands.set_collect(connection, workspace["id"], workspace["collect"], collect)
 
 

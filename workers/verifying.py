@@ -49,8 +49,7 @@ def verify(database: Database, workspace_id: str | None, progress: Callable[[int
     names = _names(database, workspace_id)
     for done, name in enumerate(names):
         progress(done, len(names))
-        with database.transaction() as connection:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with database.snapshot() as connection:
             found, waiting = check(connection, name)
         report.workspaces += 1
         report.faults += found
@@ -61,7 +60,7 @@ def verify(database: Database, workspace_id: str | None, progress: Callable[[int
 
 
 def _names(database: Database, workspace_id: str | None) -> list[str]:
-    with database.transaction() as connection:
+    with database.reading() as connection:
         if workspace_id is not None:
             return [workspaces.get(connection, workspace_id)["id"]]
         return [row["id"] for row in many(connection, "SELECT id FROM workspace ORDER BY id")]
@@ -81,7 +80,7 @@ def check(connection: Conn, workspace_id: str) -> tuple[list[Fault], bool]:
 def _raise_alarms(database: Database, found: Sequence[Fault]) -> None:
     if not found:
         return
-    with database.transaction() as connection:
+    with database.transaction("verify.alarm") as connection:
         for fault in found:
             parameters = {
                 "id": new_id("al"),

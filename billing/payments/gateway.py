@@ -72,7 +72,7 @@ class Gateway:
         Where the endpoint knows the key with another body, it is looked up what became of the charge; when that says
         nothing either, the outcome is unknown, never a decline.
         """
-        outcome = self._post("charges", body, f"{body['id']}.{body['attempt']}")
+        outcome = self._post("charge.post", "charges", body, f"{body['id']}.{body['attempt']}")
         if (outcome.kind, outcome.failure_code) != ("retry", _KEY_REUSED):
             return outcome
         found = self.lookup(str(body["id"]))
@@ -83,23 +83,32 @@ class Gateway:
 
         Refunds have no lookup: a key known with another body is an unknown outcome.
         """
-        return self._post("refunds", body, f"{body['id']}.{body.get('attempt', 1)}")
+        return self._post("refund.post", "refunds", body, f"{body['id']}.{body.get('attempt', 1)}")
 
     def lookup(self, charge_id: str) -> Outcome:
         """What became of a charge; `absent` when the endpoint never heard of it."""
-        return self._ask("GET", f"charges/{quote(charge_id, safe='')}", f"{charge_id}.lookup", b"", {}, _judge_lookup)
+        return self._ask(
+            "charge.lookup",
+            "GET",
+            f"charges/{quote(charge_id, safe='')}",
+            f"{charge_id}.lookup",
+            b"",
+            {},
+            _judge_lookup,
+        )
 
     def close(self) -> None:
         """Drop the pooled connections."""
         self._wire.close()
 
-    def _post(self, path: str, body: Mapping[str, object], key: str) -> Outcome:
+    def _post(self, point: str, path: str, body: Mapping[str, object], key: str) -> Outcome:
         # Sorted, so that a body read back from the database is the same bytes: endpoints compare bodies under a key.
         raw = json.dumps(dict(body), sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-        return self._ask("POST", path, key, raw, {"Idempotency-Key": key}, _judge_post)
+        return self._ask(point, "POST", path, key, raw, {"Idempotency-Key": key}, _judge_post)
 
     def _ask(
         self,
+        point: str,
         method: str,
         path: str,
         message_id: str,
@@ -108,7 +117,7 @@ class Gateway:
         judge: Callable[[Reply, datetime], Outcome],
     ) -> Outcome:
         try:
-            reply = self._wire.send(method, f"{self._url}/{path}", message_id, raw, headers)
+            reply = self._wire.send(point, method, f"{self._url}/{path}", message_id, raw, headers)
         except requests.RequestException as fault:
             # The fault's text holds the address, which may hold a password; its class says enough.
             return Outcome("retry", detail=f"no answer: {type(fault).__name__}")

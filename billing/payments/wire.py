@@ -8,6 +8,7 @@ from datetime import datetime
 import requests
 from requests.adapters import HTTPAdapter
 
+from billing import crash
 from billing.tools.standard import signature
 
 #: Bytes read of an answer; one that is longer is not an answer of this protocol.
@@ -42,9 +43,18 @@ class Wire:
         self._adapter = HTTPAdapter(pool_connections=8, pool_maxsize=pool, max_retries=0)
 
     def send(
-        self, method: str, url: str, message_id: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        point: str,
+        method: str,
+        url: str,
+        message_id: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send one request and read its answer. Raises requests.RequestException for every fault of the network."""
+        """Send one request and read its answer, between the crash points of the name `point`.
+
+        Raises requests.RequestException for every fault of the network.
+        """
         request = _prepared(method, url).copy()
         request.headers.update(headers or {})
         request.headers.update(signed_headers(self._secret, message_id, self._clock(), body))
@@ -52,11 +62,12 @@ class Wire:
             request.body = body
             request.headers["Content-Length"] = str(len(body))
             request.headers["Content-Type"] = "application/json"
-        response = self._adapter.send(request, stream=True, timeout=self._timeout)
-        try:
-            return Reply(response.status_code, response.headers, _read_capped(response))
-        finally:
-            response.close()
+        with crash.around(point):
+            response = self._adapter.send(request, stream=True, timeout=self._timeout)
+            try:
+                return Reply(response.status_code, response.headers, _read_capped(response))
+            finally:
+                response.close()
 
     def close(self) -> None:
         """Drop the pooled connections."""

@@ -1,15 +1,17 @@
 """One pool of connections per process, made on first use (never at import, so a fork shares nothing)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
 import psycopg
+from psycopg import IsolationLevel
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from billing import crash
 from billing.core.errors import UnavailableError
 
 Conn = psycopg.Connection[DictRow]
@@ -23,7 +25,7 @@ APP_ROLE = "sekisu_app"
 
 
 class Database:
-    """A PostgreSQL by URL. Every use is one transaction, committed at the end of the block."""
+    """A PostgreSQL by URL. Every use is one transaction that ends with the block."""
 
     def __init__(self, url: str, size: int = 10, timeout_s: float = 10.0) -> None:
         self.url = url
@@ -33,8 +35,35 @@ class Database:
         self._lock = Lock()
 
     @contextmanager
-    def transaction(self) -> Iterator[Conn]:
-        """One READ COMMITTED transaction. Raises UnavailableError when the database does not answer."""
+    def transaction(self, name: str) -> Iterator[Conn]:
+        """One READ COMMITTED transaction, committed at the end of the block, with crash points at both sides of that.
+
+        Raises UnavailableError when the database does not answer.
+        """
+        with self._connection() as connection:
+            yield connection
+            with crash.around(name):
+                connection.commit()
+
+    @contextmanager
+    def reading(self) -> Iterator[Conn]:
+        """One READ COMMITTED transaction in which the database refuses writes. Raises UnavailableError."""
+        with self._connection() as connection:
+            connection.read_only = True
+            try:
+                yield connection
+            finally:
+                _end(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Conn]:
+        """As `reading`, all of it as of one instant (REPEATABLE READ). Raises UnavailableError."""
+        with self.reading() as connection:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            yield connection
+
+    @contextmanager
+    def _connection(self) -> Iterator[Conn]:
         try:
             with self._open().connection() as connection:
                 yield connection
@@ -63,14 +92,27 @@ class Database:
                 self._pool = None
 
 
+def _end(connection: Conn) -> None:
+    """Leave a read; a connection that broke meanwhile is the pool's to replace."""
+    if not connection.closed:
+        connection.rollback()
+        connection.read_only = connection.isolation_level = None
+
+
+def savepoint(connection: Conn) -> AbstractContextManager[object]:
+    """A part of a transaction that can fail alone."""
+    return connection.transaction()
+
+
 def _take_role(connection: Conn) -> None:
     """Work under the role that cannot change the ledger, where the database has it."""
+    connection.autocommit = True  # a role taken in a transaction would end with it
     row = connection.execute(
         "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'MEMBER')) AS has", (APP_ROLE,)
     ).fetchone()
     if row and row["has"]:
         connection.execute(f"SET ROLE {APP_ROLE}")
-    connection.commit()
+    connection.autocommit = False
     connection.prepare_threshold = 1
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from billing import crash
 from billing.store.db import APP_ROLE, Conn, many, one
 from billing.store.ids import new_id
 
@@ -81,13 +82,15 @@ def keep(connection: Conn, deliveries: Sequence[Delivery]) -> list[Outcome]:
     Keeping one twice is the same as keeping it once. Raises psycopg.Error; then any part may have been kept.
     """
     ordered = sorted(deliveries, key=lambda delivery: (delivery.key, delivery.fingerprint))
-    if _insert(connection, ordered, [delivery.delivery_id for delivery in ordered], "kept", None) == len(ordered):
+    with crash.around("inbox.keep"):
+        kept = _insert(connection, ordered, [delivery.delivery_id for delivery in ordered], "kept", None)
+    if kept == len(ordered):
         return ["kept"] * len(ordered)
     known = _known(connection, {delivery.key for delivery in ordered})
     outcomes = {delivery.id: _outcome(delivery, *known[delivery.key]) for delivery in ordered}
     impostors = [delivery for delivery in ordered if outcomes[delivery.id] == "impostor"]
     if impostors:
-        with connection.transaction():
+        with crash.around("inbox.impostor"), connection.transaction():
             _quarantine(connection, impostors)
     return [outcomes[delivery.id] for delivery in deliveries]
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from billing import crash
 from billing.core.errors import UnavailableError
 from billing.store import catalogue, planfile
 from billing.store.db import Database
@@ -33,7 +34,7 @@ def migrate(database_url: str, plans_folder: Path | None = None) -> str:
         with engine.connect() as lock:
             lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
             lock.commit()
-            with engine.begin() as connection:
+            with crash.around("migrate.schema"), engine.begin() as connection:
                 command.upgrade(_config(connection), "head")
     except OperationalError as fault:
         raise UnavailableError(f"the database does not answer: {str(fault.orig).strip()}") from fault
@@ -45,7 +46,7 @@ def _load_catalogue(database_url: str, plans: Iterable[Plan]) -> None:
     """Add what is new or changed; what is already there stands (law 3)."""
     database = Database(database_url, size=1)
     try:
-        with database.transaction() as connection:
+        with database.transaction("migrate.catalogue") as connection:
             catalogue.load(connection, plans)
     finally:
         database.close()

@@ -59,7 +59,7 @@ def register(app: Flask, settings: Settings, db: Database, bell: here.Bell) -> N
 
     def openapi() -> Response:
         key = auth.bearer()
-        with db.transaction() as connection:
+        with db.reading() as connection:
             auth.identify(connection, settings.api_key, key)
         return Response(described, content_type="application/json")
 

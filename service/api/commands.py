@@ -9,6 +9,7 @@ from billing.core import calendar
 from billing.core.course import Course
 from billing.core.errors import RefusedError
 from billing.store import subscriptions, views
+from billing.store.db import savepoint
 from service.api import command_bodies as bodies
 from service.api import here
 from service.api.resource import Resource
@@ -34,7 +35,7 @@ def _give(workspace_id: str, command: str, body: dict[str, Any]) -> dict[str, An
     collect, actor = here.house().settings.collect, body.pop("actor")
     here.afterwards(here.house().bell.send)
     try:
-        with here.connection().transaction():
+        with savepoint(here.connection()):
             made = commands.give(here.connection(), collect, workspace_id, command, body, actor)
     except RefusedError as refusal:
         commands.refused(here.connection(), workspace_id, command, body, actor, refusal)

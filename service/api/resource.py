@@ -12,7 +12,7 @@ from marshmallow import Schema
 
 from billing.core.errors import RefusedError, SekisuError
 from billing.store import idempotency
-from billing.store.db import Conn
+from billing.store.db import Conn, savepoint
 from service.api import auth, body, here
 from service.api.faults import FieldsError, answer
 
@@ -90,7 +90,7 @@ def _served(view: View, *, admin_only: bool) -> View:
         key = auth.bearer()
         body.take(house.settings.max_body_bytes)
         g.afterwards = []
-        with house.db.transaction() as connection:
+        with house.db.transaction("api") as connection:
             g.connection = connection
             g.caller = auth.identify(connection, house.settings.api_key, key)
             auth.permit(g.caller, request.method, admin_only=admin_only)
@@ -131,7 +131,7 @@ def _judged(connection: Conn, work: Callable[[], Response]) -> Response:
     Raises what a repeated call may overcome, and FieldsError: neither is an answer worth keeping.
     """
     try:
-        with connection.transaction():
+        with savepoint(connection):
             try:
                 return work()
             except RefusedError as refusal:

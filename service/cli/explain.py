@@ -18,7 +18,7 @@ from workers.explaining import explained
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of sentences.")
 def command(wanted: str, lang: str, as_json: bool) -> None:
     """Explains the ledger entry, or every line of the charge, of that id."""
-    with opened.database() as (_, database), database.transaction() as connection:
+    with opened.database() as (_, database), database.reading() as connection:
         charge, entries = explained(connection, wanted)
     if as_json:
         answer = entries[0] if charge is None else {"charge": charge, "explanations": entries}

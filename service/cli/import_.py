@@ -37,7 +37,7 @@ def command(workspace_id: str, file: Path, at: datetime | None, dry_run: bool) -
     """
     roster = roster_file.read(file)
     with opened.database() as (settings, database):
-        with database.transaction() as connection:
+        with database.transaction("import") as connection:
             told = (at or roster["at"], roster["members"], roster["boards"])
             made = import_roster(connection, workspace_id, *told, contract=roster["contract"])
             if dry_run:

@@ -60,7 +60,7 @@ def _load(folder: Path | None, as_json: bool) -> None:
     chosen = folder or Settings.load(os.environ).plans
     found = _found(chosen) if folder or chosen.is_dir() else planfile.Found()
     plans = planfile.joined(found)
-    with opened.database() as (_, database), database.transaction() as connection:
+    with opened.database() as (_, database), database.transaction("plans.load") as connection:
         before = catalogue.version(connection)
         after = catalogue.load(connection, plans)
     warnings = _warnings(plans, found.files)
@@ -90,7 +90,7 @@ def _warn(warnings: Iterable[str]) -> None:
 
 
 def _list(as_json: bool) -> None:
-    with opened.database() as (settings, database), database.transaction() as connection:
+    with opened.database() as (settings, database), database.reading() as connection:
         version = catalogue.version(connection)
         rows = catalogue.listed(connection, local_date(wall_clock(connection), "UTC"))
     if as_json:

@@ -66,7 +66,7 @@ def _all(database: Database) -> list[str]:
                    SELECT FROM connection c WHERE c.account_id = w.account_id AND c.tool = w.tool
                    AND c.removed_at IS NULL AND c.credential IS NOT NULL AND c.id = COALESCE(w.connection_id, c.id))
                ORDER BY w.id"""
-    with database.transaction() as connection:
+    with database.reading() as connection:
         return [row["id"] for row in many(connection, query)]
 
 

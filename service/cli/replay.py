@@ -22,7 +22,7 @@ def command(ids: tuple[str, ...], state: str | None) -> None:
         raise click.UsageError("name deliveries, or give --state parked or --state quarantined")
     lost: list[str] = []
     with opened.database() as (settings, database):
-        with database.transaction() as connection:
+        with database.transaction("replay") as connection:
             if state:
                 found, lost = waiting(connection, state)
                 ids = tuple(found)

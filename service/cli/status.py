@@ -23,7 +23,7 @@ def command(as_json: bool, alarm_hours: float) -> None:
     delivery or callback, a failed charge, a charge without an outcome for over an hour, an unexplained difference
     (`sekisu verify`), or an alarm of the last --alarm-hours.
     """
-    with opened.database() as (_, database), database.transaction() as connection:
+    with opened.database() as (_, database), database.reading() as connection:
         standing = look(connection, alarm_hours)
     needs = standing.needs_person
     if as_json:

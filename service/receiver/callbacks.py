@@ -50,7 +50,7 @@ def register(app: Flask, settings: Settings, db: Database, bell: Bell, clock: Ca
 
 def _keep(db: Database, gateway: str, callback_id: str, body: bytes) -> None:
     digest = hashlib.sha256(body).hexdigest()
-    with db.transaction() as transaction:
+    with db.transaction("callback.keep") as transaction:
         inbox.keep_callback(transaction, gateway, callback_id, body, digest, _fault(body))
 
 

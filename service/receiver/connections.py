@@ -69,7 +69,7 @@ class Connections:
 
     def _ask(self, connection_id: str) -> Connection | None:
         asked = self._clock()  # before the question: what it answers is at most this old
-        with self._db.transaction() as transaction:
+        with self._db.reading() as transaction:
             row = inbox.live_connection(transaction, connection_id)
         if row is None:
             self._known.pop(connection_id, None)

@@ -99,7 +99,7 @@ class Door:
     def _alarm(self, detail: str) -> None:
         """The delivery is safe already, so the alarm may fail."""
         try:
-            with self.db.transaction() as transaction:
+            with self.db.transaction("webhook.alarm") as transaction:
                 inbox.alarm(transaction, "room_raised", detail)
         except (SekisuError, psycopg.Error):
             _LOG.exception("an alarm was not written down: %s", detail)

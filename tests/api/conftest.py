@@ -131,7 +131,7 @@ def house(database_url: str, tmp_path: Path) -> Iterator[House]:
         max_body_bytes=20_000,
     )
     db, bell, app = Database(database_url, 4), Bell(), Flask("tested", static_folder=None)
-    with db.transaction() as connection:
+    with db.transaction("test") as connection:
         catalogue.load(connection, catalogue.shipped())
     problem.register(app)
     api.register(app, settings, db, bell)

@@ -58,7 +58,7 @@ def test_a_call_without_a_body_has_a_key_too(house: House, caller: Caller) -> No
 
 
 def test_a_key_that_is_being_worked_on_is_409_in_progress(house: House, admin: Caller) -> None:
-    with house.db.transaction() as other:
+    with house.db.transaction("test") as other:
         idempotency.begin(other, "admin", "/v1/workspaces", "k-1", "whatever")
         answer = admin.call("POST", "/v1/workspaces", BODY, Idempotency_Key="k-1")
         assert (answer.status_code, answer.get_json(force=True)["code"]) == (409, "in_progress")
@@ -82,7 +82,7 @@ def test_kept_answers_are_encrypted_and_forgotten(house: House, admin: Caller) -
     assert made["key"] not in str(house.run("SELECT * FROM idempotency"))
     assert admin.post("/v1/keys", {}, Idempotency_Key="k-1") == made
     house.run("UPDATE idempotency SET created_at = now() - interval '25 hours'")
-    with house.db.transaction() as connection:
+    with house.db.transaction("test") as connection:
         assert idempotency.forget(connection) == 1
     assert house.run("SELECT * FROM idempotency") == []
 

@@ -20,10 +20,10 @@ def sekisu(url: str, folder: Path, name: str, *arguments: str) -> Result:
 
 def answer(world: World, status: str) -> list[str]:
     """Sends what is due to an endpoint that answers `status` to each; answers the charges' ids."""
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         leased = leases.lease(connection, 16, 8.0, "http://127.0.0.1:9/none")
     for row in leased:
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             outcomes.book(connection, row["workspace_id"], row["id"], Answer(status, row["attempt"]), row["token"])
     return [row["id"] for row in leased]
 

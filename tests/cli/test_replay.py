@@ -42,7 +42,7 @@ def test_a_delivery_read_again_changes_nothing_that_is_known(world: World, tmp_p
 def test_a_state_replays_all_that_have_a_body_and_no_impostor(world: World, tmp_path: Path) -> None:
     early = [person(world, "addMemberToOrganization", name, "2025-03-10") for name in ("ada", "ben", "cleo")]
     world.read()
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("DELETE FROM delivery_body WHERE id = %s", (early[1],))
         connection.execute("UPDATE delivery SET dedupe_key = delivery_id || '~x' WHERE id = %s", (early[2],))
     result = replay(world, tmp_path, "--state", "quarantined")
@@ -57,7 +57,7 @@ def test_named_deliveries_are_replayed_all_or_none(world: World, tmp_path: Path)
     good = person(world, "addMemberToOrganization", "ada", "2025-01-10")
     lost = person(world, "addMemberToOrganization", "ben", "2025-01-10")
     world.read()
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("DELETE FROM delivery_body WHERE id = %s", (lost,))
     result = replay(world, tmp_path, good, lost)
     assert isinstance(result.exception, ConflictError)

@@ -79,19 +79,19 @@ def test_a_charge_without_an_outcome_needs_a_person_after_an_hour(database_url: 
     world.advance(at("2025-02-28"), workspace)
     answer(world, "unknown")
     assert looked(world, tmp_path)[1]["needs_person"] == []
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("UPDATE charge SET first_sent_at = first_sent_at - interval '2 hours'")
     assert looked(world, tmp_path)[1]["needs_person"] == ["1 charges without an outcome for over an hour"]
     world.database.close()
 
 
 def test_an_alarm_counts_for_a_day_and_an_unexplained_difference_for_good(world: World, tmp_path: Path) -> None:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         alarm(connection, "delivery_id_reused", "a word")
         connection.execute("UPDATE alarm SET at = now() - interval '30 hours'")
     assert looked(world, tmp_path)[0] == 0
     assert looked(world, tmp_path, "--alarm-hours", "48")[0] == 1
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         alarm(connection, "unexplained", "k: owed is not what was posted")
         connection.execute("UPDATE alarm SET at = now() - interval '300 hours'")
     assert looked(world, tmp_path)[1]["needs_person"] == ["1 unexplained differences"]

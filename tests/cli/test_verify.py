@@ -192,7 +192,7 @@ def test_a_new_price_and_a_changed_rule_post_nothing_and_verify_names_the_rule_c
 ) -> None:
     world, workspace = story
     before = world.row("SELECT count(*) AS n FROM journal")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         plans = catalogue.shipped()
         plans[0]["prices"][0]["unit_amount"] += 1
         catalogue.load(connection, plans)
@@ -225,7 +225,7 @@ def test_shuffled_deliveries_imports_and_dropped_bodies_end_in_what_stands(
     on_board(world, "dora", "b2", "2025-02-18")
     dropped = on_board(world, "edgar", "b1", "2025-02-18")
     world.read_and_settle()
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("DELETE FROM delivery_body WHERE id = %s", (dropped,))
         people = [{"id": name, "boards": ["b1", "b9"]} for name in ("ada", "fay")]
         assert import_roster(connection, second, at("2025-02-19"), people, None) > 0

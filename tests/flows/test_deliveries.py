@@ -62,7 +62,7 @@ def test_a_redelivery_after_the_raw_body_was_dropped_has_no_effect(customer: Cus
 def test_a_fact_with_a_low_number_that_is_committed_late_is_settled(customer: Customer, kobo: str) -> None:
     source = intake.Source(customer.account, TOOL, shared_boards=True)
     late = Event("member.joined", JANUARY, "late", workspace=ident("kobo"), member=ident("ren"))
-    with customer.house.database.transaction() as held:
+    with customer.house.database.transaction("test") as held:
         intake.file(held, source, [intake.Heard(late, JANUARY)])
         customer.tell(in_workspace("addMemberToOrganization", "kobo", "kei", JANUARY, "kei joins"), kobo)
         assert customer.seats(kobo) == (2, 2, 0)

@@ -17,7 +17,7 @@ def deployed(house: House, town: Town) -> Iterator[dict[str, int]]:
     """The next version: another price from before the town's start on, another rule, and new processes."""
     town.await_paid(0, 60)
     before = _posted(town)
-    with house.database.transaction() as connection:
+    with house.database.transaction("test") as connection:
         catalogue.load(connection, [_dearer(plan) for plan in catalogue.shipped() if plan["plan"] == PLAN])
     for part in (house.worker, house.ticker):
         part.stop()

@@ -44,7 +44,7 @@ class Desk:
         )
 
     def run(self, statement: str, *values: object) -> list[Row]:
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             cursor = connection.execute(statement.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
@@ -116,12 +116,12 @@ class Desk:
         for row, amount in zip(keys, amounts, strict=False):
             query = "UPDATE charge_line SET reduced = reduced + %s WHERE charge_id = %s AND key = %s"
             self.run(query, amount, charge_id, row["key"])
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             store.flag(connection, charge_id)
 
     def issue(self) -> list[Row]:
         """What is due now, issued: whole rows in the order of issue."""
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             ids = documents.issue_due(connection, self.workspace)
             return [store.get(connection, None, one_id) for one_id in ids]
 
@@ -129,7 +129,7 @@ class Desk:
         return self.run("SELECT * FROM document ORDER BY id")
 
     def rows(self, table: str) -> Sequence[Row]:
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             return many(connection, f"SELECT * FROM {table}")  # noqa: S608 - a table the test names
 
 

@@ -125,10 +125,10 @@ def test_b_33_small_returns_are_left_out_where_the_issuer_says_so_until_they_add
 
 def test_a_20_a_bank_receipt_is_issued_on_request_once_it_is_paid(desk: Desk) -> None:
     charge = desk.charge(52_800)
-    with desk.database.transaction() as connection, pytest.raises(ConflictError):
+    with desk.database.transaction("test") as connection, pytest.raises(ConflictError):
         documents.receipt(connection, None, charge)
     desk.status(charge, "succeeded")
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         asked = [documents.receipt(connection, None, charge) for _ in range(2)]
         receipt = store.get(connection, None, asked[0])
     assert asked[0] == asked[1]
@@ -136,7 +136,7 @@ def test_a_20_a_bank_receipt_is_issued_on_request_once_it_is_paid(desk: Desk) ->
     assert not receipt["content"]["qualified"]
     desk.take_back(charge, 52_800)
     assert brief(desk.issue()) == [("return_invoice", -52_800, -4_800)]
-    with desk.database.transaction() as connection, pytest.raises(NotFoundError):
+    with desk.database.transaction("test") as connection, pytest.raises(NotFoundError):
         documents.receipt(connection, "acc_other", charge)
 
 
@@ -144,7 +144,7 @@ def test_xx_13_a_document_is_never_changed_and_keeps_what_it_said(desk: Desk) ->
     desk.charge(17_600)
     (invoice,) = desk.issue()
     desk.run("UPDATE account SET issuer = '{}', recipient = '{}'")
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         assert store.get(connection, None, invoice["id"])["content"]["recipient"]["name"] == "合同会社すずらん設計"
     desk.charge(17_600)
     (later,) = desk.issue()
@@ -160,7 +160,7 @@ def test_xx_13_a_document_is_never_changed_and_keeps_what_it_said(desk: Desk) ->
             "DELETE FROM document_pdf",
         ):
             if "pdf" in statement:
-                with desk.database.transaction() as connection:
+                with desk.database.transaction("test") as connection:
                     store.keep_pdf(connection, invoice, "ja", "00", b"%PDF")
             with pytest.raises(psycopg.errors.RestrictViolation):
                 owner.execute(statement.encode())
@@ -201,7 +201,7 @@ def test_two_at_once_issue_each_document_once_with_gap_free_numbers(desk: Desk) 
     def work(database: Database) -> None:
         barrier.wait()
         try:
-            with database.transaction() as connection:
+            with database.transaction("test") as connection:
                 found.extend(documents.issue_due(connection, desk.workspace))
         except Exception as fault:  # noqa: BLE001 - a thread's fault would be lost
             faults.append(fault)

@@ -32,7 +32,7 @@ def room() -> Iterator[Mailroom]:
 
 
 def queued(desk: Desk, key: str = "notice:1", to: str = RAN, document: str | None = None) -> str:
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         return mailing.queue(connection, desk.workspace, "notice", "お知らせ", "本文\n", to, document, key=key)
 
 
@@ -70,7 +70,7 @@ def test_bl_23_the_mailed_bytes_are_those_of_the_download(desk: Desk, room: Mail
     send_due(desk.database, room.address())
     (attached,) = room.arrived[0].iter_attachments()
     mailed = attached.get_content()
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         assert hashlib.sha256(mailed).digest() == hashlib.sha256(kept.pdf(connection, receipt)).digest()
     assert mailed == render.pdf(receipt["content"], "en")
     assert room.arrived[0]["Subject"] == f"Receipt {receipt['number']} from 株式会社ひだまり商店"
@@ -174,12 +174,12 @@ def test_waits_double_up_to_four_hours_and_last_about_three_days() -> None:
 
 def test_two_senders_never_take_the_same_mail_and_an_old_one_writes_nothing(desk: Desk) -> None:
     queued(desk)
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         (first,) = mail.lease(connection, 10, 60)
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         assert mail.lease(connection, 10, 60) == []
     due_again(desk)
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         (second,) = mail.lease(connection, 10, 60)
         mail.book(connection, first, "failed", "too late")
         assert mail.get(connection, first["id"])["status"] == "queued"
@@ -204,7 +204,7 @@ def test_the_mailer_works_beside_and_leaves_a_silent_server_alone(desk: Desk, ro
 
 
 def test_a_line_break_in_a_subject_makes_no_header(desk: Desk, room: Mailroom) -> None:
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         mailing.queue(connection, desk.workspace, "notice", "a\r\nBcc: x@y.example", "b", RAN, key="1")
     send_due(desk.database, room.address())
     assert room.arrived[0]["Bcc"] is None
@@ -282,7 +282,7 @@ def test_a_password_is_not_sent_in_the_clear_to_another_machine(
 def test_a_document_can_be_mailed_once_more(desk: Desk, room: Mailroom) -> None:
     desk.charge(17_600)
     (invoice,) = desk.issue()
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         documents.send(connection, invoice, "send:1", {"email": RAN})
         documents.send(connection, invoice, "send:2", {"email": RAN})
     assert send_due(desk.database, room.address()) == 2

@@ -115,10 +115,10 @@ def test_a_text_is_set_as_it_is_and_never_read_as_markup() -> None:
 def test_bl_23_bytes_are_rendered_once_and_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.charge(17_600)
     (invoice,) = desk.issue()
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         first = kept.pdf(connection, invoice)
     monkeypatch.setattr(render, "pdf", lambda *_: b"%PDF of another version")
-    with desk.database.transaction() as connection:
+    with desk.database.transaction("test") as connection:
         assert kept.pdf(connection, invoice, "ja") == first
         assert kept.pdf(connection, invoice, "en") != first
         (row,) = store.page(connection, desk.workspace, None, None, 10)

@@ -81,7 +81,7 @@ def house(url: str, folder: Path, tool: Trello | Backlog | Chatwork, external_id
     world = World(url, START, tool=name)
     settings = Settings(data_dir=folder, database_url=url, secret_keys=fernet_keys("pretend"), api_addresses="any")
     workspace = world.workspace(external_id)
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         catalogue.load(connection, catalogue.shipped())
         connection.execute(
             "UPDATE connection SET credential = %s, api_url = %s",

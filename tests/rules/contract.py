@@ -75,7 +75,7 @@ class Contract:
         path = self.folder / f"{self.name}.csv"
         path.write_text("\n".join(["account_id,state,role", *rows]) + "\n")
         told = roster_file.read(path)
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             given = (told["at"], told["members"], told["boards"])
             roster_import.import_roster(connection, self.id, *given, contract=told["contract"])
         self.world.settle(self.id)
@@ -87,7 +87,7 @@ class Contract:
             answers[Ask(f"/rooms/{room}/members")] = [{"account_id": who, "name": f"{who}"} for who in people]
         told = chatwork.pull(Scope(self.name), answers)
         assert isinstance(told, Snapshot)
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             row = workspaces.locked(connection, self.id)
             facts = roster_import.known(connection, row, row["now"], told)
             roster_import.file(connection, row, roster_import.difference(row, row["now"], told, facts))
@@ -103,7 +103,7 @@ class Contract:
 
     def give(self, command: str, actor: Mapping[str, str] = NAGISA, **body: Any) -> dict[str, Any]:
         """Give a command, as the API does."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             return commands.give(connection, "live", self.id, command, body, actor)
 
     def start(self, plan: str, interval: str, licences: int | None = None, **more: Any) -> dict[str, Any]:
@@ -113,12 +113,12 @@ class Contract:
 
     def refused(self, command: str, actor: Mapping[str, str] = NAGISA, **body: Any) -> str:
         """The rule by which a command is refused; it is audited and changes nothing."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             settle_fully(connection, self.id, "live")
         before = self.figures()
-        with pytest.raises(RefusedError) as told, self.world.database.transaction() as connection:
+        with pytest.raises(RefusedError) as told, self.world.database.transaction("test") as connection:
             commands.give(connection, "live", self.id, command, body, actor)
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             commands.refused(connection, self.id, command, body, actor, told.value)
         query = "SELECT verdict, rule FROM command WHERE workspace_id = %s ORDER BY id DESC LIMIT 1"
         assert self.world.row(query, self.id) == {"verdict": "refused", "rule": told.value.rule}
@@ -135,12 +135,12 @@ class Contract:
 
     def quote(self, command: str, **body: Any) -> dict[str, Any]:
         """What a command would post."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             return quotes.quote(connection, "live", self.id, {"command": command, "actor": NAGISA, **body})
 
     def shown(self) -> dict[str, Any]:
         """Licences and users as the API shows them."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             return views.seats(connection, views.require(connection, None, self.id))
 
     def numbers(self) -> tuple[int, int, int]:
@@ -176,7 +176,7 @@ class Contract:
 
     def contact(self, email: str) -> None:
         """Whom it is mailed to when money does not come."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             views.set_billing_contact(connection, self.id, {"name": "渚", "email": email, "language": "ja"})
 
     def state(self) -> str:

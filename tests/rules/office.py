@@ -50,7 +50,7 @@ class Office:
 
     def give(self, space: str, command: str, actor: Mapping[str, Any] = SORA, **body: Any) -> dict[str, Any]:
         """Give a command as the API does."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             return commands.give(connection, "live", space, command, body, actor)
 
     def refused(self, space: str, command: str, actor: Mapping[str, Any] = SORA, **body: Any) -> str:
@@ -85,13 +85,13 @@ class Office:
 
     def members(self, space: str, members: Sequence[Mapping[str, Any]]) -> None:
         """Who is in the space now."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             import_roster(connection, space, None, members, None)
         self.world.settle(space)
 
     def shown(self, space: str, view: str = "entitlements") -> dict[str, Any]:
         """What the API shows of a space: its entitlements or its seats."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             found: dict[str, Any] = getattr(views, view)(connection, views.require(connection, None, space))
         return found
 
@@ -105,13 +105,13 @@ class Office:
 
     def papers(self, space: str) -> list[Row]:
         """The documents of a space, after those that are due were issued."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             documents.issue_due(connection, space)
             return [store.get(connection, None, row["id"]) for row in store.page(connection, space, None, None, 100)]
 
     def contact(self, space: str) -> None:
         """Documents go to Hana, in Japanese."""
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             contact = {"name": "柚木 花", "email": HANA["id"], "language": "ja"}
             views.set_billing_contact(connection, space, contact)
 

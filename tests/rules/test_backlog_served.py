@@ -72,7 +72,7 @@ def test_bl_03_a_trial_takes_the_space_id_and_sets_the_storage_allowance(office:
     space = office.tried("yuzu")
     assert office.shown(space)["caps"]["storage_mb"] == 30 * 1024
     assert asked_by_another_account(office, "yuzu") == "BL-03"
-    with pytest.raises(ConflictError), office.world.database.transaction() as connection:
+    with pytest.raises(ConflictError), office.world.database.transaction("test") as connection:
         views.insert_workspace(connection, "default", new_space("yuzu"))
 
 
@@ -83,7 +83,7 @@ def new_space(name: str) -> dict[str, Any]:
 
 def asked_by_another_account(office: Office, name: str) -> str:
     """The rule that refuses a space with that id to another account, which may well have another one."""
-    with office.world.database.transaction() as connection:
+    with office.world.database.transaction("test") as connection:
         other = accounts.insert(connection, "another", None)["id"]
         views.insert_workspace(connection, other, new_space(f"{name}-2"))
         with pytest.raises(RefusedError) as refusal:
@@ -118,7 +118,7 @@ def test_bl_11_the_id_of_a_trial_that_ended_unregistered_stays_reserved(office: 
     assert office.state(space) == "expired"
     assert office.refused(space, "trial", HANA, plan="backlog-standard", terms_version="v12") == "BL-11"
     assert office.refused(space, "subscription", plan="backlog-standard", **CARD) == "BL-11"
-    with pytest.raises(ConflictError), office.world.database.transaction() as connection:
+    with pytest.raises(ConflictError), office.world.database.transaction("test") as connection:
         views.insert_workspace(connection, "default", new_space("acme"))
     assert asked_by_another_account(office, "acme") == "BL-11"
     assert office.charged(space) == []
@@ -186,7 +186,7 @@ def test_bl_22_a_bank_customer_is_invoiced_at_registration_and_gets_a_receipt_on
     assert invoice["content"]["supplied"] == {"from": "2026-05-01", "to": "2027-04-30"}
     office.send(space)
     assert [paper["kind"] for paper in office.papers(space)] == ["invoice"]
-    with office.world.database.transaction() as connection:
+    with office.world.database.transaction("test") as connection:
         asked = store.get(connection, None, documents.receipt(connection, None, invoice["charge_id"]))
     assert (asked["kind"], asked["amount"], asked["tax"]) == ("receipt", 211_200, 19_200)
 
@@ -204,7 +204,7 @@ def test_bl_23_the_download_has_the_very_bytes_of_the_mail_and_only_the_account_
     (attached,) = mailroom.arrived[0].iter_attachments()
     mailed = attached.get_content()
     assert hashlib.sha256(downloaded).digest() == hashlib.sha256(mailed).digest()
-    with office.world.database.transaction() as connection:
+    with office.world.database.transaction("test") as connection:
         assert kept.pdf(connection, invoice) == downloaded
     account = caller.post("/v1/accounts", {"name": "another"})["id"]
     stranger = Caller(caller.app, caller.post("/v1/keys", {"account_id": account})["key"])
@@ -255,7 +255,7 @@ def test_bl_28_answering_a_customers_own_check_list_costs_what_the_operator_sets
     office.give(space, "subscription", plan="backlog-standard", **CARD)
     assert office.refused(space, "option", option="custom-checklist") == "BL-28"
     (tmp_path / "ours.yaml").write_text(OWN_PRICE)
-    with office.world.database.transaction() as connection:
+    with office.world.database.transaction("test") as connection:
         catalogue.load(connection, planfile.wanted(tmp_path))
     office.give(space, "option", option="custom-checklist")
     assert [charge[2:] for charge in office.charged(space)] == [(17_600, 1_600), (55_000, 5_000)]

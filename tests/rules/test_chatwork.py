@@ -167,7 +167,7 @@ def test_cw_11_who_buys_while_invited_elsewhere_is_warned_and_not_stopped(contra
 
 
 def test_cw_12_the_price_of_a_licence_is_a_dated_row_of_the_catalogue(contract: Contract) -> None:
-    with contract.world.database.transaction() as connection:
+    with contract.world.database.transaction("test") as connection:
         rows = catalogue.listed(connection, jst("2026-04-01").date())
     told = [(str(r["valid_from"]), r["interval"], r["unit_amount"]) for r in rows if r["plan"] == BUSINESS]
     assert told == [
@@ -385,6 +385,6 @@ def test_cw_30_one_user_alone_is_a_whole_contract_and_still_has_rooms_to_talk_in
     contract.users(0)
     contract.rooms({11: [1001, 60_000]})
     contract.start(BUSINESS, "month", 1)
-    with contract.world.database.transaction() as connection:
+    with contract.world.database.transaction("test") as connection:
         told = views.entitlements(connection, views.require(connection, None, contract.id))
     assert (told["counts"]["users"], told["flags"], told["state"]) == (1, [], "active")

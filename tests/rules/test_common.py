@@ -93,9 +93,9 @@ def test_xx_05_who_may_not_act_is_refused_by_the_vendors_rule_and_leaves_no_trac
     ]
     for number, (command, given, role, rule) in enumerate(asked):
         workspace, actor = world.workspace(f"w{number}"), {"id": "yuki", "role": role}
-        with pytest.raises(RefusedError) as refusal, world.database.transaction() as connection:
+        with pytest.raises(RefusedError) as refusal, world.database.transaction("test") as connection:
             commands.give(connection, "live", workspace, command, given, actor)
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             commands.refused(connection, workspace, command, given, actor, refusal.value)
         assert refusal.value.rule == rule
     audited = world.rows("SELECT verdict, rule, actor->>'role' AS role FROM command ORDER BY id")
@@ -138,7 +138,7 @@ def test_xx_07_of_ten_bought_and_seven_used_trello_renews_seven_and_chatwork_ten
         for person in people(3):
             world.tell("member.left", name, person, at("2025-02-01"))
     world.read_and_settle()
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         shown = [views.seats(connection, views.require(connection, None, one)) for one in workspaces]
     assert [(told["purchased"], told["occupied"], told["next_renewal"]["seats"]) for told in shown] == [
         (10, 7, 7),
@@ -157,7 +157,7 @@ def test_xx_08_one_event_told_five_times_is_charged_once_and_a_late_one_is_poste
     world.start(workspace)
     world.advance(at("2025-06-01"), workspace)
     first = world.tell("member.joined", "w1", "ben", at("2025-04-15"))
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         for n in range(4):  # the same event under another delivery's name
             connection.execute(
                 """INSERT INTO delivery (id, connection_id, delivery_id, dedupe_key, fingerprint, sha256, state)

@@ -30,7 +30,7 @@ def world(database_url: str) -> Iterator[World]:
 
 
 def counts(world: World, workspace: str) -> Counts:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         return Counts(**views.entitlements(connection, views.require(connection, None, workspace))["counts"])
 
 

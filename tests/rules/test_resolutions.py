@@ -37,12 +37,12 @@ def world(database_url: str) -> Iterator[World]:
 
 
 def give(world: World, workspace: str, command: str, actor: dict[str, str] = ADMIN, **body: Any) -> dict[str, Any]:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         return commands.give(connection, "live", workspace, command, body, actor)
 
 
 def entitled(world: World, workspace: str) -> dict[str, Any]:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         return views.entitlements(connection, views.require(connection, None, workspace))
 
 
@@ -299,15 +299,15 @@ def test_a_20_a_bank_transfer_is_invoiced_at_registration_and_receipted_on_reque
     give(world, workspace, "trial", plan=STANDARD, terms_version="v12")
     world.advance(at("2026-04-20"), workspace)
     give(world, workspace, "registration", payment_method=BANK, interval="3-months")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         documents.issue_due(connection, workspace)
     shown = "SELECT kind, amount, tax, due_on::text AS due_on FROM document ORDER BY id"
     invoice = {"kind": "invoice", "amount": 52_800, "tax": 4_800, "due_on": "2026-05-01"}
     assert world.rows(shown) == [invoice]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("UPDATE charge SET status = 'succeeded', document_due = true")
     charge = world.row("SELECT id FROM charge")["id"]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         assert documents.issue_due(connection, workspace) == []
         documents.receipt(connection, None, charge)
     assert world.rows(shown) == [invoice, {"kind": "receipt", "amount": 52_800, "tax": 4_800, "due_on": None}]

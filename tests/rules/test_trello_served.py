@@ -25,7 +25,7 @@ def listed(world: World, workspace: str, *people: str, guests: Mapping[str, list
     """Who is there from now on: members, and guests with their boards; the first member is the administrator."""
     members: list[dict[str, Any]] = [{"id": name, "role": "normal" if i else "admin"} for i, name in enumerate(people)]
     members += [{"id": name, "member": False, "boards": boards} for name, boards in (guests or {}).items()]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         import_roster(connection, workspace, None, members, None)
     world.settle(workspace)
 
@@ -37,10 +37,10 @@ def named(n: int) -> list[str]:
 def give(world: World, workspace: str, command: str, actor: Mapping[str, str] = ADMIN, **body: Any) -> None:
     """As the API does it: a refusal changes nothing, and is kept."""
     try:
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             commands.give(connection, "live", workspace, command, body, actor)
     except RefusedError as refusal:
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             commands.refused(connection, workspace, command, body, actor, refusal)
         raise
 
@@ -63,14 +63,14 @@ def written(world: World) -> list[Row]:
 
 def paid(world: World, workspace: str) -> None:
     """Every charge that was asked for is collected."""
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         for row in world.rows("SELECT id FROM charge WHERE workspace_id = %s AND status = 'queued'", workspace):
             outcomes.book(connection, workspace, row["id"], Answer("succeeded", 1))
     world.settle(workspace)
 
 
 def shown(world: World, workspace: str, view: str) -> dict[str, Any]:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         row = views.require(connection, None, workspace)
         told: dict[str, Any] = getattr(views, view)(connection, row)
         return told
@@ -232,7 +232,7 @@ def test_tr_27_the_cost_is_told_before_it_is_paid_and_is_what_is_then_charged(wo
     listed(world, workspace, *named(7), guests={"gus": ["a"]})
     before = written(world)
     asked = {"command": "subscription", "plan": "trello-standard", "interval": "year"}
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         told = quotes.quote(connection, "live", workspace, asked)
     assert (told["amount"], told["tax"], told["credit"]) == (42000, 0, 0)
     assert [(line["seats"], line["unit_amount"], line["amount"]) for line in told["lines"]] == [(7, 6000, 42000)]
@@ -254,5 +254,5 @@ def test_tr_29_a_workspace_whose_plan_ended_is_free_and_its_limits_hold_again(wo
     assert (told["plan"], told["counts"]["collaborators"], told["caps"]["collaborators"]) == ("trello-free", 12, 10)
     assert [flag["rule"] for flag in told["flags"]] == ["B-05"]
     assert world.charges(workspace) == [132000]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         assert not subscriptions.course(connection, views.require(connection, None, workspace)).running

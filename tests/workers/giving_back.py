@@ -50,7 +50,7 @@ class Door:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def keep(self, world: World, message: str, body: bytes) -> None:
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             inbox.keep_callback(connection, "standard", message, body, hashlib.sha256(body).hexdigest(), None)
         self.kept.put(json.loads(body)["type"])
 
@@ -72,7 +72,7 @@ class House:
         body = {"id": self.charge, "attempt": 1, "currency": "USD", "amount": PAID, "callback_url": self.door.url}
         assert self.gateway.charge(body).kind == "succeeded"
         assert self.door.kept.get(timeout=5) == "charge.succeeded"
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             connection.execute(
                 """INSERT INTO charge (id, workspace_id, subscription_id, n, purpose, nth, status, currency, amount,
                                        due_on, created_at)
@@ -83,7 +83,7 @@ class House:
         self.read()
 
     def move(self, *kinds: str, amount: int = PAID) -> None:
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             row = workspaces.locked(connection, self.workspace)
             book = Book.of(row, NOW)
             for kind in kinds:
@@ -95,7 +95,7 @@ class House:
         """Book and queue a refund as settlement does: the money is credit, and at once on its way out."""
         name = refund or new_id("rf")
         self.move("credit", "refund", amount=amount)
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             connection.execute(
                 """INSERT INTO refund (id, workspace_id, charge_id, status, currency, amount, reason, created_at,
                                        due_at)
@@ -109,11 +109,11 @@ class House:
             return send_due(self.world.database, self.gateway, pool, collect)
 
     def lease(self, seconds: float = 60.0) -> list[Row]:
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             return refunds.lease(connection, 16, seconds)
 
     def say(self, refund: str, status: str, token: int | None = None, **more: Any) -> bool:
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             return refunds.book(connection, self.workspace, refund, Answer(status, 1, **more), token)
 
     def call_back(self, event: str, message: str, **data: object) -> None:
@@ -132,7 +132,7 @@ class House:
         return shown
 
     def due_again(self) -> None:
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             connection.execute("UPDATE refund SET due_at = now() WHERE due_at IS NOT NULL")
             connection.execute("UPDATE callback SET due_at = now() WHERE due_at IS NOT NULL")
 
@@ -154,10 +154,10 @@ class House:
         return {"cash": sums["cash_clearing"], "credit": credit}
 
     def pending(self) -> int:
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             found: int = views.workspace(connection, None, self.workspace)["pending"]
             return found
 
     def ready(self) -> bool:
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             return clocks.ready(connection, self.world.clock)

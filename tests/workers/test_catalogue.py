@@ -32,7 +32,7 @@ options:
 def connection(database_url: str) -> Iterator[Conn]:
     """One transaction on a migrated database, so with the shipped plans as version 1."""
     database = Database(database_url, size=1)
-    with database.transaction() as opened:
+    with database.transaction("test") as opened:
         yield opened
     database.close()
 

@@ -38,7 +38,7 @@ class Payments:
         requests.put(f"{self.sandbox.url}/faults", json={"mode": mode, "times": times, "seconds": 0}, timeout=5)
 
     def due_again(self) -> None:
-        with self.world.database.transaction() as connection:
+        with self.world.database.transaction("test") as connection:
             connection.execute("UPDATE charge SET due_at = now() WHERE due_at IS NOT NULL")
 
 
@@ -142,7 +142,7 @@ def test_a_late_departure_waits_for_the_outcome_of_a_charge_in_flight(
     leave_before_the_start(world, "michael")
     assert assert_the_books_balance(world, workspace)["credit"] == 0
     charge = world.row("SELECT id FROM charge")["id"]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         outcomes.book(connection, workspace, charge, Answer(word, 1))
     figures = assert_the_books_balance(world, workspace)
     assert (figures["credit"], figures["receivable"]) == (credit, receivable)
@@ -155,7 +155,7 @@ def test_a_failure_that_turns_out_a_success_gives_the_credit_after_all(payments:
     payments.send()
     leave_before_the_start(world, "michael")
     charge = world.row("SELECT id FROM charge")["id"]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         assert outcomes.book(connection, workspace, charge, Answer("succeeded", 1))
         assert not outcomes.book(connection, workspace, charge, Answer("failed", 1))
     assert assert_the_books_balance(world, workspace)["credit"] == 11999
@@ -192,7 +192,7 @@ def test_an_answer_under_an_old_token_is_dropped(payments: Payments) -> None:
     workspace = started(world, "casper")
     payments.send()
     charge = world.row("SELECT id, token FROM charge")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("UPDATE charge SET status = 'sending'")
         old = charge["token"] - 1
         assert not outcomes.book(connection, workspace, charge["id"], Answer("failed", 1), old)
@@ -203,7 +203,7 @@ def test_shadow_computes_every_charge_and_sends_none_also_after_going_live(payme
     world = payments.world
     workspace = started(world, "casper", collect="shadow")
     assert (payments.send(), statuses(world)) == (0, [("held", 11999)])
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         commands.set_collect(connection, workspace, "live")
     assert (payments.send(), statuses(world)) == (0, [("cancelled", 11999)])
     world.advance(at("2025-04-15"), workspace)
@@ -220,7 +220,7 @@ def test_paused_holds_and_going_live_sends(payments: Payments) -> None:
     world = payments.world
     workspace = started(world, "casper", collect="paused")
     assert (payments.send(), statuses(world)) == (0, [("held", 11999)])
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         assert commands.set_collect(connection, workspace, "live")
     assert (payments.send(), statuses(world)) == (1, [("succeeded", 11999)])
 
@@ -254,9 +254,9 @@ def test_only_an_administrator_starts_and_the_refusal_is_kept(payments: Payments
     world = payments.world
     workspace = world.workspace("w1")
     body, actor = {"plan": "trello-premium", "interval": "year"}, ADMIN | {"role": "normal"}
-    with pytest.raises(RefusedError) as refusal, world.database.transaction() as connection:
+    with pytest.raises(RefusedError) as refusal, world.database.transaction("test") as connection:
         commands.give(connection, "live", workspace, "subscription", body, actor)
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         commands.refused(connection, workspace, "subscription", body, actor, refusal.value)
     assert world.row("SELECT verdict, rule FROM command") == {"verdict": "refused", "rule": "TR-20"}
     assert world.rows("SELECT * FROM fact") == []

@@ -35,7 +35,7 @@ def started(world: World, *people: str, collect: str = "live", method: str | Non
 
 
 def collecting(world: World, workspace: str, collect: str, service: str = "live") -> bool:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         return commands.set_collect(connection, workspace, collect, service)
 
 
@@ -53,7 +53,7 @@ def statuses(world: World) -> list[tuple[str, int, str | None]]:
 
 def paid(world: World, workspace: str) -> None:
     charge = world.rows("SELECT id FROM charge ORDER BY id")[-1]["id"]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         outcomes.book(connection, workspace, charge, Answer("succeeded", 1))
 
 
@@ -107,7 +107,7 @@ def test_a_service_that_is_not_live_leases_no_new_charge_and_still_asks_after_se
     with ThreadPoolExecutor(1) as pool:
         assert send_due(world.database, gateway, "", pool, "paused") == 0
         assert statuses(world) == [("queued", 1250, None)]
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             assert len(leases.lease(connection, 16, 0.0, "")) == 1
         assert send_due(world.database, gateway, "", pool, "paused") == 1
 

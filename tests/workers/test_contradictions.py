@@ -29,22 +29,22 @@ def sent(world: World, external_id: str = "w1") -> tuple[str, str, int]:
 
 
 def leased(world: World) -> tuple[str, int]:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("UPDATE charge SET due_at = now() WHERE due_at IS NOT NULL")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         charge = max(leases.lease(connection, 16, 8.0, ""), key=lambda row: str(row["id"]))
     return charge["id"], charge["token"]
 
 
 def book(world: World, workspace: str, charge: str, answer: Answer, token: int | None = None) -> bool:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         return outcomes.book(connection, workspace, charge, answer, token)
 
 
 def call_back(world: World, kind: str, charge: str, attempt: int) -> None:
     data = {"charge_id": charge, "attempt": attempt, "reference": "r", "failure_code": None}
     body = json.dumps({"type": kind, "timestamp": "2025-01-15T00:00:00Z", "data": data}).encode()
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         inbox.keep_callback(connection, "standard", f"{kind} {charge} {attempt}", body, "", None)
     callbacks.read_due(world.database)
 
@@ -84,7 +84,7 @@ def test_when_nothing_is_found_of_an_unknown_charge_after_three_days_nobody_asks
 def test_a_callback_that_cannot_be_booked_does_not_stop_the_next(world: World) -> None:
     lost, gone, _ = sent(world)
     _, charge, _ = sent(world, "w2")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("DELETE FROM workspace WHERE id = %s", (lost,))
     call_back(world, "charge.succeeded", gone, 1)
     call_back(world, "charge.succeeded", charge, 1)
@@ -94,7 +94,7 @@ def test_a_callback_that_cannot_be_booked_does_not_stop_the_next(world: World) -
 
 def test_a_charge_whose_workspace_is_gone_does_not_stop_the_others(world: World) -> None:
     lost, _, _ = sent(world)
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("DELETE FROM workspace WHERE id = %s", (lost,))
         connection.execute("UPDATE charge SET body = NULL, status = 'queued', due_at = now()")
     _, charge, _ = sent(world, "w2")

@@ -34,7 +34,7 @@ def test_a_quote_during_which_a_period_opens_is_of_the_period_that_opened(
         world.advance(at("2025-02-15"))
 
     monkeypatch.setattr(quotes, "settle_fully", settled)
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         quote = quotes.quote(connection, "live", workspace, {"command": "members", "count": 1})
     assert [(line["instant"], line["amount"]) for line in quote["lines"]] == [("2025-02-15T00:00:00.000Z", 1250)]
     assert world.charges(workspace) == [1250, 1250]
@@ -47,7 +47,7 @@ def test_a_fact_filed_while_a_start_is_judged_is_charged_apart_from_what_was_quo
     world.tell("member.joined", "w1", "casper", at("2025-01-10"))
     world.read_and_settle()
     body = {"plan": "trello-premium", "interval": "year"}
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         quote = quotes.quote(connection, "live", workspace, {"command": "subscription", **body})
     real = subscriptions.file
 
@@ -66,12 +66,12 @@ def test_a_fact_filed_while_a_start_is_judged_is_charged_apart_from_what_was_quo
 
 def test_who_left_is_no_administrator_any_more(world: World) -> None:
     workspace = world.workspace("w1")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         import_roster(connection, workspace, None, [{"id": "casper", "role": "admin"}], None)
     world.settle(workspace)
     world.advance(at("2025-01-16"))
     world.tell("member.left", "w1", "casper", at("2025-01-16"))
     world.read_and_settle()
     body, actor = {"plan": "trello-premium", "interval": "year"}, {"id": "casper", "role": "normal"}
-    with pytest.raises(RefusedError, match="normal"), world.database.transaction() as connection:
+    with pytest.raises(RefusedError, match="normal"), world.database.transaction("test") as connection:
         commands.give(connection, "live", workspace, "subscription", body, actor)

@@ -110,7 +110,7 @@ def _state(world: World, workspace: str) -> dict[str, Any]:
 
 
 def _full(world: World, workspace: str, external_id: str) -> list[tuple[Any, ...]]:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         pins = subscriptions.pins(connection, workspace)
     facts = [rows.fact(row) for row in world.rows("SELECT * FROM fact WHERE workspace_id = %s", workspace)]
     owed = statement(facts, pins, at("2025-03-10"), external_id, "UTC")

@@ -128,7 +128,7 @@ def test_a_reader_waits_for_no_settlement_of_facts_that_it_hears_again(world: Wo
     world.read()
     member_added(world, 2, at("2025-01-03"), "b1", "casper")
     member_added(world, 3, at("2025-01-04"), "b1", "michael", "w1", shown=True)
-    with world.database.transaction() as settling, world.database.transaction() as hearing:
+    with world.database.transaction("test") as settling, world.database.transaction("test") as hearing:
         settling.execute("SELECT FROM fact FOR UPDATE")
         hearing.execute("SET LOCAL lock_timeout = '200ms'")
         assert reading.read_batch(hearing, world.connection)[0] == 2
@@ -138,7 +138,7 @@ def test_a_reader_waits_for_no_settlement_of_facts_that_it_hears_again(world: Wo
 def test_a_parked_delivery_whose_body_was_dropped_stays_parked(world: World) -> None:
     delivery = act(world, "addMemberToOrganization", 1, at("2025-01-02"), organization={"id": "w1"}, idMemberAdded="p")
     world.read()
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("DELETE FROM delivery_body WHERE id = %s", (delivery,))
     world.workspace("w1")
     world.read()
@@ -149,7 +149,7 @@ def test_two_readers_of_the_same_events_never_wait_for_each_other(world: World) 
     for number in range(4):
         world.workspace(f"w{number}")
     first, second = world.connection, new_id("cn")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("INSERT INTO connection (id, account_id, tool) VALUES (%s, 'default', 'trello')", (second,))
     faults: list[Exception] = []
 
@@ -257,7 +257,7 @@ def test_a_crowd_at_one_instant_is_settled_whole_in_one_charge(worlds: Worlds, m
     world = worlds("standard", NOW)
     workspace = world.workspace("w1")
     for crowd in ("first", "second"):
-        with world.database.transaction() as connection:
+        with world.database.transaction("test") as connection:
             import_roster(connection, workspace, None, [{"id": f"{crowd} {i}"} for i in range(35)], None)
         world.settle(workspace)
         assert world.row("SELECT count(*) AS n FROM fact WHERE settled_at IS NULL")["n"] == 0

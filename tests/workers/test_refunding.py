@@ -133,7 +133,7 @@ def test_two_senders_share_the_refunds_and_post_each_once(house: House) -> None:
 def test_a_sender_takes_what_another_is_not_taking_and_waits_for_nobody(house: House) -> None:
     for _ in range(20):
         house.ask_back(500)
-    with house.world.database.transaction() as one, house.world.database.transaction() as other:
+    with house.world.database.transaction("test") as one, house.world.database.transaction("test") as other:
         other.execute("SET LOCAL lock_timeout = '500ms'")
         taken = [refunds.lease(connection, 16, 60.0) for connection in (one, other)]
         refunds.hold(other, live=False)
@@ -175,7 +175,7 @@ def test_a_callback_that_comes_before_its_refund_waits_and_one_for_nobody_is_lef
     ]
     house.ask_back(refund="rf_early")
     house.lease()
-    with house.world.database.transaction() as connection:
+    with house.world.database.transaction("test") as connection:
         connection.execute("UPDATE callback SET received_at = now() - interval '2 days' WHERE id = 'stray'")
     house.due_again()
     house.read()
@@ -256,7 +256,7 @@ def test_a_workspace_that_does_not_collect_holds_its_refunds_until_it_is_live(
     house = House(world, sandbox, collect)
     house.ask_back()
     assert (house.send(), house.statuses(), house.pending()) == (0, ["held"], 0)
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         connection.execute("UPDATE workspace SET collect = 'live'")
     assert (house.send(), house.statuses()) == (1, ["succeeded"])
     house.door.close()
@@ -285,7 +285,7 @@ def test_an_unknown_refund_after_three_days_and_a_pending_one_ever_is_not_posted
     refund = house.ask_back()
     house.lease()
     house.say(refund, status, reference="px_1")
-    with house.world.database.transaction() as connection:
+    with house.world.database.transaction("test") as connection:
         query = "UPDATE refund SET due_at = now(), first_sent_at = now() - make_interval(hours => %s)"
         connection.execute(query, (hours,))
     assert (house.send(), house.send()) == (1, 0)

@@ -15,7 +15,7 @@ _ROLES = {"trello": "admin", "chatwork": "administrator", "backlog": "contract_a
 
 
 def give(world: World, workspace: str, command: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         actor = {"id": "aoi", "role": _ROLES[world.tool]}
         return commands.give(connection, "live", workspace, command, body, actor)
 
@@ -57,7 +57,7 @@ def test_bl_23_a_closed_space_is_opened_again_by_support_alone(worlds: Callable[
 def test_cw_06_nobody_is_moved_into_a_contract_without_a_free_licence(worlds: Callable[[str], World]) -> None:
     world = worlds("chatwork")
     target, alone = (world.workspace(name, zone="Asia/Tokyo") for name in ("target", "alone"))
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         import_roster(connection, target, None, [{"id": "a"}, {"id": "b"}], None)
         import_roster(connection, alone, None, [{"id": "c"}], None)
     for workspace in (target, alone):
@@ -90,7 +90,7 @@ def test_a_history_longer_than_the_re_rating_window_is_shuffled_within_it(worlds
     """Law 1 is of deliveries heard within the window: the command must not hear them later than they were."""
     world = worlds("trello")
     workspace = world.workspace("w1")
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         import_roster(connection, workspace, None, [{"id": "aoi"}, {"id": "ren"}], None)
     world.settle(workspace)
     world.start(workspace)

@@ -32,7 +32,7 @@ def listed(
 ) -> int:
     """Import a full list and settle; answers how many facts it made."""
     shown = None if boards is None else [{"id": board} for board in boards]
-    with world.database.transaction() as connection:
+    with world.database.transaction("test") as connection:
         made = import_roster(connection, workspace, None, members, shown)
     world.settle(workspace)
     return made

@@ -49,7 +49,7 @@ PRICES = [
 def connection(database_url: str) -> Iterator[Conn]:
     """One transaction on a migrated database, so with the shipped plans."""
     database = Database(database_url, size=1)
-    with database.transaction() as opened:
+    with database.transaction("test") as opened:
         yield opened
     database.close()
 

@@ -28,7 +28,7 @@ class World:
     def __init__(self, url: str, now: datetime, tool: str = "standard") -> None:
         self.database = Database(url, size=4)
         self.tool = tool
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             self.clock = new_id("ck")
             self.connection = new_id("cn")
             connection.execute("INSERT INTO clock (id, account_id, now) VALUES (%s, 'default', %s)", (self.clock, now))
@@ -38,7 +38,7 @@ class World:
 
     def workspace(self, external_id: str, zone: str = "UTC", clocked: bool = True, collect: str = "live") -> str:
         workspace_id = new_id("ws")
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             connection.execute(
                 """INSERT INTO workspace (id, account_id, tool, external_id, name, connection_id, time_zone, clock_id,
                                           collect) VALUES (%s, 'default', %s, %s, %s, %s, %s, %s, %s)""",
@@ -60,7 +60,7 @@ class World:
         """Keep one delivery as the receiver would; answers its row's id."""
         row_id, raw = new_id("dl"), json.dumps(body).encode()
         name = delivery_id or f"d{next(_numbers)}"
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             connection.execute(
                 """INSERT INTO delivery (id, connection_id, delivery_id, dedupe_key, fingerprint, sha256, state)
                    VALUES (%s, %s, %s, %s, '', '', 'kept')""",
@@ -89,21 +89,21 @@ class World:
         return [charge for workspace in sorted(self.read()) for charge in self.settle(workspace)]
 
     def advance(self, to: datetime, *workspaces: str) -> list[str]:
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             connection.execute("UPDATE clock SET now = %s WHERE id = %s", (to, self.clock))
         return [charge for workspace in workspaces for charge in self.settle(workspace)]
 
     def start(self, workspace_id: str, plan: str = "trello-premium", interval: str = "year", **more: Any) -> None:
         body = {"plan": plan, "interval": interval, "payment_method": "card", **more}
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             commands.give(connection, "live", workspace_id, "subscription", body, ADMIN)
 
     def rows(self, query: str, *parameters: Any) -> list[Row]:
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             return many(connection, query, parameters)
 
     def row(self, query: str, *parameters: Any) -> Row:
-        with self.database.transaction() as connection:
+        with self.database.transaction("test") as connection:
             found = one(connection, query, parameters)
         assert found is not None
         return found
