@@ -47,8 +47,9 @@ class SettingsError(SekisuError):
 class Settings:
     """The settings of contract.md. An empty address (database, broker, payment endpoint) means the embedded one.
 
-    `secret_keys` are Fernet keys: the first encrypts, each decrypts. Secrets and addresses (an address may carry a
-    password) are never in the repr.
+    `secret_keys` are Fernet keys: the first encrypts, each decrypts. `payment_secret` may be several, with commas
+    between, for a rotation: we sign with each, and any of them vouches for a callback. Secrets and addresses (which may
+    carry a password) are never in the repr.
     """
 
     data_dir: Path
@@ -72,6 +73,8 @@ class Settings:
     worker_threads: int = 8
     reconcile_hours: int = 24
     api_addresses: str = "public"
+    rate_connection: int = 5_000
+    rate_key: int = 1_000
     plans_dir: Path | None = None
 
     @classmethod
@@ -177,8 +180,9 @@ class _Reader:
 
     def payment_secret(self) -> str:
         text = self.text("PAYMENT_SECRET")
-        if text and not _is_payment_secret(text):
-            self.faults.append("SEKISU_PAYMENT_SECRET must be whsec_ followed by the base64 of 24 to 64 bytes")
+        if text and not all(_is_payment_secret(part.strip()) for part in text.replace("\n", ",").split(",")):
+            wanted = "whsec_ followed by the base64 of 24 to 64 bytes, or several of these with commas between"
+            self.faults.append(f"SEKISU_PAYMENT_SECRET must be {wanted}")
         return text
 
     def folder(self, name: str) -> Path | None:
@@ -220,6 +224,8 @@ def _read(reader: _Reader) -> Settings:
         worker_threads=reader.whole("WORKER_THREADS", 8, 1, 256),
         reconcile_hours=reader.whole("RECONCILE_HOURS", 24, 0, 8_760),
         api_addresses=reader.choice("API_ADDRESSES", ("public", "any")),
+        rate_connection=reader.whole("RATE_CONNECTION", 5_000, 0, 1_000_000),
+        rate_key=reader.whole("RATE_KEY", 1_000, 0, 1_000_000),
         plans_dir=reader.folder("PLANS_DIR"),
     )
 

@@ -121,6 +121,6 @@ def set_collect(connection: Conn, workspace_id: str, collect: str, service: str 
         return False
     book = Book.of(workspace, workspace["now"])
     charges.forgo(connection, book, "shadow")
+    book.rechain(workspace["credit"])
     book.flush(connection)
-    workspaces.rechain(connection, workspace_id, book.chain, workspace["credit"])
     return charges.release(connection, workspace_id, ["paused"]) > 0

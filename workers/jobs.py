@@ -36,7 +36,7 @@ class Jobs:
     @cached_property
     def database(self) -> Database:
         """The pool of this process; a job holds one connection, a batch of settlements `SIDE_BY_SIDE`."""
-        return Database(self.settings.database_url, size=2 * SIDE_BY_SIDE + sending.BATCH)
+        return Database(self.settings.database_url, size=2 * SIDE_BY_SIDE + sending.BATCH + sending.ROOM)
 
     @cached_property
     def gateway(self) -> Gateway:
@@ -68,9 +68,10 @@ class Jobs:
             self.send()
 
     def _settle(self, workspace_id: str) -> None:
-        _caught(
-            "settle", workspace_id, lambda: settle(self.database, workspace_id, self.settings.collect, patient=True)
-        )
+        def job() -> None:
+            settle(self.database, workspace_id, self.settings.collect, patient=True, outbox=self._outbox)
+
+        _caught("settle", workspace_id, job)
 
     def send(self) -> None:
         """Send every charge and refund that is due. One thread of a process sends; a call meanwhile: it looks again."""
@@ -99,9 +100,16 @@ class Jobs:
         with self.database.reading() as connection:
             return workspaces.travelling(connection, _AT_ONCE)
 
+    @cached_property
+    def _callback_url(self) -> str:
+        return f"{self.settings.public_url}/callbacks/payments/standard"
+
+    @cached_property
+    def _outbox(self) -> sending.Outbox:
+        return sending.Outbox(self.database, self.gateway, self._callback_url)
+
     def _send_due(self) -> int:
-        callback_url = f"{self.settings.public_url}/callbacks/payments/standard"
-        return sending.send_due(self.database, self.gateway, callback_url, self._senders, self.settings.collect)
+        return sending.send_due(self.database, self.gateway, self._callback_url, self._senders, self.settings.collect)
 
     def _refund_due(self) -> int:
         return refunding.send_due(self.database, self.gateway, self._senders, self.settings.collect)

@@ -94,6 +94,6 @@ class Money:
         life, zone = self.ground.course, self.workspace["time_zone"]
         day = calendar.local_date(max(until, decision.lines[-1].line.instant), zone)
         charge_id, status = charges.open_charge(
-            self.connection, self.book, life.method, decision, entry_ids, collect=self.collect, day=day
+            self.book, life.method, decision, entry_ids, collect=self.collect, day=day
         )
         return charge_id if status == "queued" else None

@@ -41,7 +41,7 @@ class Scratch:
         self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         self._path(self.live, "pg_temp")
         yield self.connection
-        self._path("pg_temp")
+        self._path("pg_temp", self.live)  # functions live there; every table of it has its twin before it
         self.connection.commit()
 
     def copy(self, table: str, where: LiteralString, parameters: dict[str, Any]) -> None:

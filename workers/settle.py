@@ -14,6 +14,7 @@ from billing.core.incremental import Change, Ground, advance
 from billing.core.life import course
 from billing.core.lines import Pins
 from billing.core.plans import Terms
+from billing.core.roster import MemberHead
 from billing.core.settlement import differences, unexplained
 from billing.core.statement import accepted
 from billing.store import catalogue, charges, ledger, roster, rows, subscriptions, workspaces
@@ -22,6 +23,7 @@ from billing.store.memory import SqlMemory
 from billing.tools import room as rooms
 from workers import notices
 from workers.money import Money, refunding
+from workers.sending import Outbox
 
 #: Facts taken into one transaction at most; a step ends on an instant boundary (DESIGN.md section 6, step 6).
 FACTS_A_STEP = 20_000
@@ -33,15 +35,21 @@ _STRICTNESS = ("live", "paused", "shadow")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of settlement did. `more`: another step is due now. `charge`: the charge it opened, if queued."""
+    """What one step of settlement did. `more`: another step is due now. `charge`: the charge it opened, if it is to be
+    sent; `taken`: the same, when it was taken out for this settler to send."""
 
     more: bool = False
     charge: str | None = None
     entries: int = 0
+    taken: Row | None = None
 
 
-def settle(database: Database, workspace_id: str, collect: str, *, patient: bool = False) -> list[str]:
+def settle(
+    database: Database, workspace_id: str, collect: str, *, patient: bool = False, outbox: Outbox | None = None
+) -> list[str]:
     """Settle a workspace up to its now; answers the ids of charges to send. `collect` is the service's own mode.
+
+    With an `outbox` they are on their way already, as far as it had room.
 
     Settling again posts an empty difference. `patient`: a workspace whose clock travels waits at each due instant for
     the first answer to what it asked for there, so that one long advance ends as many short ones do (law 4); it is
@@ -50,21 +58,25 @@ def settle(database: Database, workspace_id: str, collect: str, *, patient: bool
     opened: list[str] = []
     while True:
         with database.transaction("settle") as connection:
-            step = settle_step(connection, workspace_id, collect, patient=patient)
+            step = settle_step(connection, workspace_id, collect, patient=patient, outbox=outbox)
         if step.charge:
             opened.append(step.charge)
+        if step.taken and outbox:
+            outbox.send(step.taken)
         if not step.more:
             return opened
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A locked workspace, the facts its life is read from, the terms it pinned, and the facts that wait."""
+    """A locked workspace, the facts its life is read from, the terms it pinned, the facts that wait, and the heads of
+    the members that they name."""
 
     workspace: Row
     life: Sequence[Fact]
     pins: Pins
     waiting: Sequence[Fact]
+    heads: Mapping[str, MemberHead]
     _courses: dict[datetime, Course] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
@@ -79,7 +91,15 @@ class Standing:
         return self._courses[now]
 
 
-def settle_step(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True, patient: bool = False) -> Step:
+def settle_step(
+    connection: Conn,
+    workspace_id: str,
+    collect: str,
+    *,
+    hear: bool = True,
+    patient: bool = False,
+    outbox: Outbox | None = None,
+) -> Step:
     """One step, inside the caller's transaction: up to the next due instant, or to now when none is due.
 
     `hear` False: no new fact is taken but commands and payments.
@@ -92,13 +112,11 @@ def settle_step(connection: Conn, workspace_id: str, collect: str, *, hear: bool
     if patient and plan.due and workspace["clock_id"] and _unanswered(connection, workspace_id):
         return Step()
     ground = _ground(connection, standing, plan)
-    memory = SqlMemory(connection, workspace_id, [fact.id for fact in plan.facts])
+    memory = SqlMemory(connection, workspace_id, [fact.id for fact in plan.facts], standing.heads)
     refold = refolded(connection, workspace_id, ground, plan.until, plan.facts)
     change = advance(memory, plan.facts, ground, plan.until, workspaces.position(workspace), refold)
-    # Writes need no answer, so they travel together: one round trip instead of one each.
-    with connection.pipeline():
-        opened, entries = _write(connection, standing, ground, change, plan, stricter(collect, workspace["collect"]))
-    return Step(plan.more, opened, entries)
+    step = _write(connection, standing, ground, change, plan, stricter(collect, workspace["collect"]), outbox)
+    return replace(step, more=plan.more)
 
 
 def settle_fully(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True) -> None:
@@ -132,21 +150,16 @@ class Plan:
 
 
 def stand(connection: Conn, workspace_id: str, *, hear: bool = True) -> Standing:
-    """Lock a workspace and read what it is settled from, asked together; the lock is taken first."""
-    with connection.pipeline():
-        workspace = workspaces.ask_locked(connection, workspace_id)
-        pins = subscriptions.ask_pins(connection, workspace_id)
-        life = subscriptions.ask_life(connection, workspace_id)
-        waiting = connection.execute(
-            # With ties: an instant is settled whole or not at all (law 7).
-            """SELECT * FROM fact WHERE workspace_id = %s AND settled_at IS NULL
-                 AND (%s OR source IN ('command', 'payment'))
-               ORDER BY at FETCH FIRST %s ROWS WITH TIES""",
-            (workspace_id, hear, FACTS_A_STEP + 1),
-        )
-        row = workspaces.found(workspace, workspace_id)
-        lived, pinned = subscriptions.lived(life), subscriptions.pinned(pins)
-        return Standing(row, lived, pinned, [rows.fact(one_fact) for one_fact in waiting.fetchall()])
+    """Lock a workspace and read, after the lock, what it is settled from. Raises NotFoundError."""
+    row = one(connection, "SELECT standing(%s, %s, %s) AS told", (workspace_id, hear, FACTS_A_STEP + 1))
+    told = row["told"] if row else {}
+    return Standing(
+        workspaces.read(told["workspace"], workspace_id),
+        [rows.fact_read(fact) for fact in told["life"] or ()],
+        subscriptions.pins_read(told["pins"] or ()),
+        [rows.fact_read(fact) for fact in told["waiting"] or ()],
+        {head["member"]: rows.member_read(head) for head in told["members"] or ()},
+    )
 
 
 def _next(standing: Standing) -> Plan:
@@ -255,9 +268,15 @@ def refolded(
 
 
 def _write(
-    connection: Conn, standing: Standing, ground: Ground, change: Change, plan: Plan, collect: str
-) -> tuple[str | None, int]:
-    """Write one step whole: roster, entries, lines, reductions, at most one charge. Answers the charge to send."""
+    connection: Conn,
+    standing: Standing,
+    ground: Ground,
+    change: Change,
+    plan: Plan,
+    collect: str,
+    outbox: Outbox | None,
+) -> Step:
+    """Write one step whole: roster, entries, lines, reductions, at most one charge."""
     workspace, workspace_id = standing.workspace, standing.workspace["id"]
     book = ledger.Book.of(workspace, plan.until)
     found = differences(change.old_lines, change.new_lines, tuple(sorted(f.id for f in plan.facts)[:_CAUSES]))
@@ -265,20 +284,21 @@ def _write(
     if not rerated and (held := unexplained(change.old_lines, found)):
         ledger.hold(connection, workspace_id, held)
         found = [difference for difference in found if difference not in held]
-    roster.write(connection, workspace_id, change)
+    roster.tell(book, change)
     heard = max((fact.heard_at for fact in plan.facts), default=plan.until)
     entry_ids = {difference.line.key: book.post(difference, heard) for difference in found}
-    ledger.write_lines(connection, workspace_id, [(d, entry_ids[d.line.key]) for d in found])
     opened, credit = None, workspace["credit"]
     if found:
         money = Money(connection, workspace, ground, book, collect)
         opened, credit = money.settle(found, entry_ids, plan.until, refunding(ground.course, plan.facts))
-    _follow_up(connection, ground.course, plan, workspace, collect)
+    if plan.facts:  # in the order in which readers lock them
+        book.parts["taken"] = [{"id": f.id, "owner": f.owner} for f in sorted(plan.facts, key=lambda fact: fact.id)]
+    state = {"settled_through": plan.until, "due_at": plan.due_at, "state": ground.course.state}
+    taken = outbox.take(book, workspace) if opened and outbox else None
+    book.parts["position"] = workspaces.written(change.position) | state | book.chain(credit)
     book.flush(connection)
-    _mark(connection, workspace_id, plan)
-    state = ground.course.state
-    workspaces.move(connection, workspace_id, change.position, plan.until, plan.due_at, book.chain, credit, state)
-    return opened, len(found)
+    _follow_up(connection, ground.course, plan, workspace, collect)
+    return Step(charge=opened, entries=len(found), taken=taken)
 
 
 def _follow_up(connection: Conn, life: Course, plan: Plan, workspace: Row, collect: str) -> None:
@@ -292,17 +312,3 @@ def _follow_up(connection: Conn, life: Course, plan: Plan, workspace: Row, colle
     retries = [due for due in dues if due.what == "retry"]
     if (retries or given) and life.failing and life.subscription and collect == "live":
         charges.retry(connection, workspace["id"], life.subscription)
-
-
-def _mark(connection: Conn, workspace_id: str, plan: Plan) -> None:
-    """Mark exactly the facts taken (never a high-water id: ids commit out of order), as they were when taken.
-
-    One that a reader has given an owner meanwhile waits for the next settlement.
-    """
-    if plan.facts:
-        taken = sorted(plan.facts, key=lambda fact: fact.id)  # the order in which readers lock them
-        connection.execute(
-            """UPDATE fact SET settled_at = now() FROM unnest(%s::text[], %s::text[]) AS taken(id, owner)
-               WHERE fact.workspace_id = %s AND fact.id = taken.id AND fact.owner IS NOT DISTINCT FROM taken.owner""",
-            ([fact.id for fact in taken], [fact.owner for fact in taken], workspace_id),
-        )

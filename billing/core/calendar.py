@@ -63,8 +63,7 @@ def period_of(anchor: date, months: int, day: date) -> int:
 
 def written(instant: datetime) -> str:
     """An instant as the contract writes it: `2025-01-15T00:00:00.000Z`."""
-    utc = instant.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return f"{instant.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def read(text: str) -> datetime:

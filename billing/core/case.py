@@ -30,6 +30,7 @@ class Case:
     `invited`: the actor holds an invitation to another contract (CW-11). `target`: the plan of the contract to move
     into (CW-17), `target_full` the rule by which it takes nobody more, `option`: the terms of an option ordered.
     `late`: facts that wait for a verdict (law 10); `priced`: the catalogue's terms of a plan and interval on a day.
+    `currency`: what the workspace was ever billed in; None: nothing yet.
     """
 
     now: datetime
@@ -49,6 +50,7 @@ class Case:
     target_full: str | None = None
     late: frozenset[str] = frozenset()
     priced: Callable[[str, str, date], Terms] = _unpriced
+    currency: str | None = None
 
     def count(self, terms: Terms) -> int:
         """Who takes a seat under those terms."""
@@ -92,7 +94,16 @@ def terms_asked(body: Body, case: Case, interval: str | None = None) -> Terms:
     if wanted not in offers:
         rule = "BL-19" if next(iter(offers.values())).rules.methods else "TR-21"
         raise InvalidError(f"interval must be one of {', '.join(offers)}, not {wanted!r} ({rule})", rule=rule)
+    one_currency(offers[wanted], case)
     return offers[wanted]
+
+
+def one_currency(terms: Terms, case: Case) -> None:
+    """Raises RefusedError when the workspace is, or was, billed in another currency: its credit is one sum (XX-01)."""
+    running = case.course.trial.terms if case.course.trial else case.course.terms
+    mine = case.currency or (running.currency if running and running.rank else None)
+    if terms.unit_amount and mine not in (None, terms.currency):
+        raise RefusedError("XX-01", f"{terms.plan} is priced in {terms.currency}, the workspace is billed in {mine}")
 
 
 def fits(terms: Terms, case: Case) -> None:

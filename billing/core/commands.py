@@ -15,6 +15,7 @@ from billing.core.case import (
     fits,
     may_act,
     not_gone,
+    one_currency,
     owes_nothing,
     pays,
     running_terms,
@@ -344,6 +345,7 @@ def option(body: Body, case: Case) -> Verdict:
     terms = case.course.terms or (case.course.trial.terms if case.course.trial else None)
     if terms is not None and case.option.unit_amount:
         may_act("option", terms, case)
+    one_currency(case.option, case)
     subscription = case.course.subscription or case.new
     data = {"option": str(body["option"]), "terms": plans.written(case.option), "subscription": subscription}
     return Verdict("option.ordered", data)

@@ -156,8 +156,8 @@ def _roster(memory: Memory, facts: Sequence[Fact], ground: Ground, change: Chang
     heads = memory.heads(pairs, members, boards)
     old = [fact for fact in facts if seen_from(fact, ground.accepted) > fact.at]
     turns = ground.turns
-    # Whoever something happened to before the seat policy turned is judged once more where it did.
-    old += [fact for fact in facts if turns and fact.at < turns[-1][0]]
+    # Whoever something happened to before or as the seat policy turned is judged once more where it did.
+    old += [fact for fact in facts if turns and fact.at <= turns[-1][0]]
     # Whether an observed fact counts is known only beside everything else that was told of its matter.
     observed = [fact for fact in facts if interval(fact) is not None]
     again = late_boards(facts, heads.boards) | {fact.board for fact in old if fact.board}

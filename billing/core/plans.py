@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
 from typing import Any, Literal
 
 from billing.core import calendar
@@ -124,6 +125,13 @@ def written(terms: Terms) -> dict[str, Any]:
 
 def read(data: Mapping[str, Any]) -> Terms:
     """Terms from their JSON; fields that are not there (older rows) have their defaults."""
+    return read_text(json.dumps(data, sort_keys=True))
+
+
+@lru_cache(maxsize=4096)
+def read_text(text: str) -> Terms:
+    """Terms from the text of their JSON. The same text is read once: most workspaces have the same few."""
+    data = json.loads(text)
     rules = dict(data.get("rules") or {})
     rules["dunning"] = _made(Dunning, rules.get("dunning") or {}, retry_days=tuple)
     made = _made(Rules, rules, roles=tuple, intervals=tuple, methods=_pairs)

@@ -271,4 +271,4 @@ def obligations(lines: Sequence[Difference]) -> Mapping[str, object]:
     last = lines[-1].line
     kinds = {difference.line.kind.partition(":")[0] for difference in lines}
     purpose = "period" if "period" in kinds else "option" if kinds == {"option"} else "seats"
-    return {"subscription": last.subscription, "n": last.n, "purpose": purpose}
+    return {"subscription_id": last.subscription, "n": last.n, "purpose": purpose}

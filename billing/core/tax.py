@@ -5,6 +5,7 @@ Rules XX-03, XX-04, B-30, A-30, A-31. Amounts are minor units.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from billing.core.money import Rounding, rounded
 
@@ -19,9 +20,8 @@ class Tax:
 
     def part(self, total: int) -> int:
         """The tax on (exclusive) or within (inclusive) a sum of line amounts of one document."""
-        rate = Fraction(self.rate)
-        share = rate / (1 + rate) if self.behavior == "inclusive" else rate
-        return rounded(total * share, self.rounding)
+        share = _share(self.rate, self.behavior)
+        return rounded(total * share, self.rounding) if share else 0
 
     def gross(self, total: int) -> int:
         """What is asked for a sum of line amounts, tax included."""
@@ -34,3 +34,9 @@ class Tax:
     def taken_part(self, total: int, by: int) -> int:
         """The tax in `taken`."""
         return self.part(total) - self.part(total - by)
+
+
+@lru_cache(maxsize=64)
+def _share(rate: str, behavior: str) -> Fraction:
+    exact = Fraction(rate)
+    return exact / (1 + exact) if behavior == "inclusive" else exact

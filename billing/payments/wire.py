@@ -74,16 +74,30 @@ class Wire:
         self._adapter.close()
 
 
+@functools.lru_cache(maxsize=16)
+def live(secret: str) -> tuple[str, ...]:
+    """The secrets of a comma or newline separated list: two are live while they are rotated."""
+    return tuple(part.strip() for part in secret.replace("\n", ",").split(",") if part.strip())
+
+
 def signed_headers(secret: str, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """The three headers of Standard Webhooks; none with an empty secret. Raises InvalidError for a malformed one."""
-    if not secret:
+    """The three headers of Standard Webhooks, signed with each live secret, so that either end may change first.
+
+    None with an empty secret. Raises InvalidError for a malformed one.
+    """
+    if not live(secret):
         return {}
     timestamp = int(now.timestamp())
     return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature.sign(secret, message_id, timestamp, body),
+        signature.ID: message_id,
+        signature.STAMP: str(timestamp),
+        signature.SIGNATURE: " ".join(signature.sign(one, message_id, timestamp, body) for one in live(secret)),
     }
+
+
+def genuine(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:
+    """Whether a message is signed with any live secret, now. All are tried: time does not tell which one fits."""
+    return any([signature.verify(one, headers, body, now) for one in live(secret)])  # noqa: C419 - all of them
 
 
 @functools.lru_cache(maxsize=64)

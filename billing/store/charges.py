@@ -156,7 +156,6 @@ def _shrink(connection: Conn, book: Book, reduction: Reduction, currency: str) -
 
 
 def open_charge(
-    connection: Conn,
     book: Book,
     payment_method: str | None,
     decision: Decision,
@@ -165,7 +164,7 @@ def open_charge(
     collect: str,
     day: date,
 ) -> tuple[str, str]:
-    """Open the one charge of a settlement step; answers its id and status.
+    """Open the one charge of a settlement step, in its book; answers its id and status.
 
     `collect` is live, shadow or paused, `day` when it is due. Without a payment method the charge is held (TR-12). A
     charge that credit pays in full is settled at once and never sent (law 2).
@@ -173,39 +172,25 @@ def open_charge(
     last, tax = decision.lines[-1].line, decision.tax
     status, reason = _first_status(decision.amount, collect, payment_method)
     charge_id = new_id("ch")
-    connection.execute(
-        """INSERT INTO charge (id, workspace_id, subscription_id, n, purpose, nth, status, held_reason, currency,
-                               amount, tax, tax_rate, tax_behavior, tax_rounding, credit, method, due_on, created_at,
-                               document_due, due_at)
-           SELECT %(id)s, %(workspace)s, %(subscription)s, %(n)s, %(purpose)s,
-                  COALESCE((SELECT max(nth) FROM charge
-                            WHERE subscription_id = %(subscription)s AND n = %(n)s AND purpose = %(purpose)s), 0) + 1,
-                  %(status)s, %(reason)s, %(currency)s, %(amount)s, %(tax)s, %(rate)s, %(behavior)s, %(rounding)s,
-                  %(credit)s, %(method)s, %(day)s, %(at)s, %(paper)s,
-                  CASE WHEN %(status)s = 'queued' THEN now() END""",
-        {
-            "id": charge_id,
-            "workspace": book.workspace_id,
-            **obligations(decision.lines),
-            "status": status,
-            "reason": reason,
-            "currency": last.currency,
-            "amount": decision.amount,
-            "tax": tax.part(decision.total),
-            "rate": tax.rate,
-            "behavior": tax.behavior,
-            "rounding": tax.rounding,
-            "credit": decision.credit_used,
-            "method": payment_method,
-            "day": day,
-            "at": book.posted_at,
-            "paper": payment_method == "bank_transfer" or status == "succeeded",
-        },
-    )
-    connection.cursor().executemany(
-        "INSERT INTO charge_line (charge_id, workspace_id, key, entry_id, amount) VALUES (%s, %s, %s, %s, %s)",
-        [(charge_id, book.workspace_id, d.line.key, entry_ids[d.line.key], d.amount) for d in decision.lines],
-    )
+    book.parts["charge"] = {
+        "id": charge_id,
+        **obligations(decision.lines),
+        "status": status,
+        "held_reason": reason,
+        "currency": last.currency,
+        "amount": decision.amount,
+        "tax": tax.part(decision.total),
+        "tax_rate": tax.rate,
+        "tax_behavior": tax.behavior,
+        "tax_rounding": tax.rounding,
+        "credit": decision.credit_used,
+        "method": payment_method,
+        "due_on": day.isoformat(),
+        "created_at": book.posted_at,
+        "document_due": payment_method == "bank_transfer" or status == "succeeded",
+        "tries": 0,
+        "lines": [{"key": d.line.key, "entry_id": entry_ids[d.line.key], "amount": d.amount} for d in decision.lines],
+    }
     if part := tax.part(decision.total):
         book.move("tax_within" if tax.behavior == "inclusive" else "tax", charge_id, part, last.currency)
     if decision.credit_used:

@@ -3,7 +3,7 @@
 Every function takes the account it may look into; None is the admin's, who may look into all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from billing.core.errors import NotFoundError
 from billing.store.db import Conn, Row, many, one
@@ -87,6 +87,21 @@ def serving(connection: Conn, account_id: str, tool: str) -> list[str]:
     """The ids of the living connections that serve an account's workspaces of a tool."""
     query = "SELECT id FROM connection WHERE account_id = %s AND tool = %s AND removed_at IS NULL ORDER BY id"
     return [row["id"] for row in many(connection, query, (account_id, tool))]
+
+
+def reseal(connection: Conn, rotate: Callable[[bytes], bytes]) -> int:
+    """Write every encrypted secret and credential as `rotate` gives it; how many connections have any."""
+    rows = many(
+        connection,
+        """SELECT id, secrets, credential FROM connection
+           WHERE secrets <> '{}' OR credential IS NOT NULL ORDER BY id FOR UPDATE""",
+    )
+    for row in rows:
+        anew = [rotate(bytes(one)) for one in row["secrets"]]
+        credential = None if row["credential"] is None else rotate(bytes(row["credential"]))
+        values = (anew, credential, row["id"])
+        connection.execute("UPDATE connection SET secrets = %s, credential = %s WHERE id = %s", values)
+    return len(rows)
 
 
 def _found(row: Row | None, connection_id: str) -> Row:

@@ -3,8 +3,10 @@
 The row is written in the transaction of the call itself: there is either the effect and its answer, or neither.
 """
 
+from collections.abc import Callable
+
 from billing.core.errors import ConflictError
-from billing.store.db import Conn, Row, one
+from billing.store.db import Conn, Row, many, one
 
 #: How long an answer is kept.
 KEPT_FOR = "24 hours"
@@ -52,6 +54,16 @@ def keep(connection: Conn, key_id: str, route: str, key: str, body: str, status:
                answer = EXCLUDED.answer, created_at = now()""",
         (key_id, route, key, body, status, sealed_answer),
     )
+
+
+def reseal(connection: Conn, rotate: Callable[[bytes], bytes]) -> None:
+    """Write every kept answer as `rotate` gives it."""
+    for row in many(connection, "SELECT key_id, route, key, answer FROM idempotency FOR UPDATE"):
+        anew = rotate(str(row["answer"]).encode()).decode()
+        connection.execute(
+            "UPDATE idempotency SET answer = to_jsonb(%s::text) WHERE key_id = %s AND route = %s AND key = %s",
+            (anew, row["key_id"], row["route"], row["key"]),
+        )
 
 
 def forget(connection: Conn) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from billing.core import calendar
 from billing.store import rows
 from billing.store.db import Conn, Row, many
+from billing.store.ledger import Book
 
 
 def lease(connection: Conn, limit: int, seconds: float, callback_url: str, *, fresh: bool = True) -> list[Row]:
@@ -58,21 +59,37 @@ def bodies(connection: Conn, charges: Sequence[Row]) -> dict[str, dict[str, obje
     for row in lines_of(connection, ids):
         lines.setdefault(row["charge_id"], []).append(row)
     return {
-        row["id"]: {
-            "id": row["id"],
-            "workspace": row["workspace_id"],
-            "account": by_workspace[row["workspace_id"]]["payment_reference"],
-            "currency": row["currency"],
-            "amount": row["amount"],
-            "tax": row["tax"],
-            "credit": row["credit"],
-            "lines": [line_json(line) for line in lines.get(row["id"], [])],
-            "method": row["method"],
-            "due_on": row["due_on"].isoformat(),
-            "chain_head": bytes(by_workspace[row["workspace_id"]]["chain_head"]).hex(),
-        }
+        row["id"]: _body(row, by_workspace[row["workspace_id"]], [line_json(line) for line in lines.get(row["id"], [])])
         for row in charges
     }
+
+
+def _body(charge: Row, workspace: Row, lines: list[dict[str, object]]) -> dict[str, object]:
+    return {
+        "id": charge["id"],
+        "workspace": workspace["id"],
+        "account": workspace["payment_reference"],
+        "currency": charge["currency"],
+        "amount": charge["amount"],
+        "tax": charge["tax"],
+        "credit": charge["credit"],
+        "lines": lines,
+        "method": charge["method"],
+        "due_on": str(charge["due_on"]),
+        "chain_head": bytes(workspace["chain_head"]).hex(),
+    }
+
+
+def take(book: Book, workspace: Row, seconds: float, callback_url: str) -> Row:
+    """Open the queued charge of a book as one that its settler has already taken out, to send it as soon as `sending`
+    is committed; answers it as `lease` does. `workspace` is the locked row."""
+    charge: Row = book.parts["charge"]
+    entries = {row["id"]: row for row in book.parts["entries"]}
+    asked = [entries[line["entry_id"]] | line | {"asked": line["amount"]} for line in charge["lines"]]
+    lines = [line_json(row) for row in asked if row["asked"] > 0]
+    body = _body(charge, workspace | {"chain_head": book.head}, lines) | {"callback_url": callback_url}
+    charge |= {"status": "sending", "body": body, "tries": 1, "lease_s": seconds}
+    return charge | {"workspace_id": book.workspace_id, "attempt": 1, "token": 1, "age_s": 0.0}
 
 
 def lines_of(connection: Conn, charge_ids: Sequence[str]) -> list[Row]:

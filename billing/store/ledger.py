@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from billing.core import calendar
 from billing.core.lines import Line
@@ -36,24 +37,27 @@ LEGS = {
 
 @dataclass(slots=True)
 class Book:
-    """Postings of one transaction of one workspace, on top of its chain. `flush` writes them all."""
+    """All that one transaction writes of one workspace: postings on top of its chain, and the other `parts` that the
+    database's function `post` knows. `flush` writes it whole: a statement for each part costs more than the writing."""
 
     workspace_id: str
     seq: int
     head: bytes
     posted_at: datetime
-    _journal: list[tuple[object, ...]] = field(default_factory=list)
-    _entries: list[tuple[object, ...]] = field(default_factory=list)
+    parts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, workspace: Row, posted_at: datetime) -> "Book":
         """Open the book of a locked workspace row."""
         return cls(workspace["id"], workspace["chain_seq"], bytes(workspace["chain_head"]), posted_at)
 
-    @property
-    def chain(self) -> tuple[int, bytes]:
-        """Where the chain now ends."""
-        return self.seq, self.head
+    def chain(self, credit: int) -> Row:
+        """Where the chain now ends, beside the workspace's credit (minor units)."""
+        return {"chain_seq": self.seq, "chain_head": _hex(self.head), "credit": credit}
+
+    def rechain(self, credit: int) -> None:
+        """The workspace's row is to say where the chain ends and the credit stands."""
+        self.parts["chain"] = self.chain(credit)
 
     def move(self, kind: str, ref: str, amount: int, currency: str) -> None:
         """Move `amount` minor units (> 0) as `kind` says; `ref` is the charge or entry it is for."""
@@ -63,47 +67,63 @@ class Book:
         debit, credit = LEGS[kind]
         self.seq += 1
         self.head = linked(self.head, content)
-        row = (new_id("jr"), kind, ref, debit, credit, amount, currency, content, self.head)
-        self._journal.append((self.seq, *row))
+        self.parts.setdefault("journal", []).append(
+            {
+                "seq": self.seq,
+                "id": new_id("jr"),
+                "kind": kind,
+                "ref": ref,
+                "debit": debit,
+                "credit": credit,
+                "amount": amount,
+                "currency": currency,
+                "digest": _hex(content),
+                "hash": _hex(self.head),
+                "posted_at": self.posted_at,
+            }
+        )
 
     def post(self, difference: Difference, heard_at: datetime) -> str:
-        """Post one difference as an entry; answers its id."""
+        """Post one difference as an entry, and its line as the ledger then sums to it; answers the entry's id."""
         line, entry_id = difference.line, new_id("en")
         content = entry_digest(entry_id, line.key, line.seats, str(line.fraction), difference.amount, line.facts)
         kind = "line" if difference.amount >= 0 else "line_reversed"
         self._append(kind, entry_id, abs(difference.amount), line.currency, content)
-        self._entries.append(
-            (
-                self.seq,
-                entry_id,
-                *_told(line),
-                line.amount,
-                difference.amount,
-                line.currency,
-                line.method,
-                line.rounding,
-                list(line.rules),
-                list(line.facts),
-                self.posted_at,
-                heard_at,
-            )
+        told = {"seq": self.seq, "id": entry_id, "amount": difference.amount, "line_amount": line.amount}
+        self.parts.setdefault("entries", []).append(
+            told | _columns(line) | {"posted_at": self.posted_at, "heard_at": heard_at}
         )
         return entry_id
 
     def flush(self, connection: Conn) -> None:
-        """Write every posting."""
-        cursor = connection.cursor()
-        if self._journal:
-            cursor.executemany(_JOURNAL, [(self.workspace_id, *row, self.posted_at) for row in self._journal])
-        if self._entries:
-            cursor.executemany(_ENTRY, [(self.workspace_id, *row) for row in self._entries])
-        self._journal, self._entries = [], []
+        """Write every part that there is."""
+        if self.parts:
+            told = json.dumps(self.parts, default=datetime.isoformat)
+            connection.execute("SELECT post(%s, %s::jsonb)", (self.workspace_id, told))
+            self.parts = {}
 
 
-def _told(line: Line) -> tuple[object, ...]:
-    """The columns, from `key` to `fraction`, that a line and its entries have alike."""
-    key = (line.key, line.subscription, line.n, line.kind, line.instant, line.unit_amount)
-    return (*key, line.seats, str(line.fraction))
+def _columns(line: Line) -> dict[str, Any]:
+    """The columns that a line and its entries have alike."""
+    return {
+        "key": line.key,
+        "subscription_id": line.subscription,
+        "n": line.n,
+        "kind": line.kind,
+        "instant": line.instant,
+        "unit_amount": line.unit_amount,
+        "seats": line.seats,
+        "fraction": str(line.fraction),
+        "currency": line.currency,
+        "method": line.method,
+        "rounding": line.rounding,
+        "rules": line.rules,
+        "facts": line.facts,
+    }
+
+
+def _hex(raw: bytes) -> str:
+    return f"\\x{raw.hex()}"
 
 
 def digest(kind: str, ref: str, amount: int, currency: str, posted_at: datetime) -> bytes:
@@ -125,29 +145,6 @@ def _sha256(value: object) -> bytes:
     return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode()).digest()
 
 
-def write_lines(connection: Conn, workspace_id: str, posted: Sequence[tuple[Difference, str]]) -> None:
-    """Keep each line as the ledger now sums to it; a vanished one stands at zero."""
-    if not posted:
-        return
-    connection.cursor().executemany(
-        _LINE,
-        [
-            (
-                workspace_id,
-                *_told(line),
-                line.amount,
-                line.currency,
-                line.method,
-                line.rounding,
-                list(line.rules),
-                list(line.facts),
-                entry_id,
-            )
-            for line, entry_id in ((difference.line, entry_id) for difference, entry_id in posted)
-        ],
-    )
-
-
 def hold(connection: Conn, workspace_id: str, unexplained: Sequence[Difference]) -> None:
     """Raise an alarm, once, for each difference that is held instead of posted (law 3)."""
     for difference in unexplained:
@@ -160,22 +157,3 @@ def hold(connection: Conn, workspace_id: str, unexplained: Sequence[Difference])
                                  AND detail = %(detail)s)""",
             {"id": new_id("al"), "workspace": workspace_id, "detail": detail},
         )
-
-
-_JOURNAL = """
-INSERT INTO journal (workspace_id, seq, id, kind, ref, debit, credit, amount, currency, digest, hash, posted_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-_ENTRY = """
-INSERT INTO entry (workspace_id, seq, id, key, subscription_id, n, kind, instant, unit_amount, seats, fraction,
-                   line_amount, amount, currency, method, rounding, rules, facts, posted_at, heard_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-_LINE = """
-INSERT INTO line (workspace_id, key, subscription_id, n, kind, instant, unit_amount, seats, fraction, amount, currency,
-                  method, rounding, rules, facts, entry_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (workspace_id, key) DO UPDATE SET
-    seats = EXCLUDED.seats, fraction = EXCLUDED.fraction, amount = EXCLUDED.amount, rules = EXCLUDED.rules,
-    facts = EXCLUDED.facts, entry_id = EXCLUDED.entry_id
-"""

@@ -1,12 +1,12 @@
 """The incremental form's memory in SQL: a few set-based reads per settlement, never one per person."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from billing.core.facts import BOARD_KINDS, Fact
 from billing.core.lines import BOUGHT, Line
 from billing.core.plans import RERATING_DAYS
-from billing.core.roster import Heads, Span
+from billing.core.roster import Heads, MemberHead, Span
 from billing.store import rows
 from billing.store.db import Conn, many, one
 
@@ -19,15 +19,27 @@ _WINDOW = f"interval '{RERATING_DAYS} days'"
 
 
 class SqlMemory:
-    """What is remembered of one workspace, for a settlement that takes the facts `taken` (ids). It only reads."""
+    """What is remembered of one workspace, for a settlement that takes the facts `taken` (ids). It only reads.
 
-    def __init__(self, connection: Conn, workspace_id: str, taken: Iterable[str]) -> None:
-        self._connection = connection
+    `named` are the heads of members, as far as they were read already, of everybody whom a waiting fact names.
+    """
+
+    def __init__(
+        self,
+        connection: Conn,
+        workspace_id: str,
+        taken: Iterable[str],
+        named: Mapping[str, MemberHead] | None = None,
+    ) -> None:
+        self._connection, self._named = connection, named
         self._base = {"workspace": workspace_id, "taken": list(taken)}
 
     def heads(self, pairs: set[tuple[str, str]], members: set[str], boards: set[str]) -> Heads:
         """See `billing.core.incremental.Memory`."""
         heads = Heads()
+        if self._named is not None and not boards and not pairs:
+            heads.members.update({name: self._named[name] for name in members & self._named.keys()})
+            return heads
         parameters = self._base | {
             "members": list(members),
             "boards": list(boards),

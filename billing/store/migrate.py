@@ -1,6 +1,6 @@
 """Brings a database to the newest schema, one process at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from alembic import command
@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from billing import crash
 from billing.core.errors import UnavailableError
-from billing.store import catalogue, planfile
+from billing.store import catalogue, connections, idempotency, planfile
 from billing.store.db import Database
 from billing.store.planfile import Plan
 
@@ -22,10 +22,11 @@ _HERE = Path(__file__).parent / "migrations"
 _LOCK = 7_352_110_042
 
 
-def migrate(database_url: str, plans_folder: Path | None = None) -> str:
+def migrate(database_url: str, plans_folder: Path | None = None, rotate: Callable[[bytes], bytes] | None = None) -> str:
     """Bring the database to the newest revision, with the prices of the plan files, and answer it; many may at once.
 
-    The plan files are those that ship with this version and those of `plans_folder`, which need not be there. Raises
+    The plan files are those that ship with this version and those of `plans_folder`, which need not be there. With
+    `rotate` every stored secret is written as it gives it, all or none; what it raises goes to the caller. Raises
     PlanFileError for a bad one before anything is done, and UnavailableError when the database does not answer.
     """
     plans = planfile.wanted(plans_folder)
@@ -38,16 +39,19 @@ def migrate(database_url: str, plans_folder: Path | None = None) -> str:
                 command.upgrade(_config(connection), "head")
     except OperationalError as fault:
         raise UnavailableError(f"the database does not answer: {str(fault.orig).strip()}") from fault
-    _load_catalogue(database_url, plans)
+    _load(database_url, plans, rotate)
     return head()
 
 
-def _load_catalogue(database_url: str, plans: Iterable[Plan]) -> None:
-    """Add what is new or changed; what is already there stands (law 3)."""
+def _load(database_url: str, plans: Iterable[Plan], rotate: Callable[[bytes], bytes] | None) -> None:
+    """Add prices that are new or changed, what is already there stands (law 3); encrypt stored secrets anew."""
     database = Database(database_url, size=1)
     try:
         with database.transaction("migrate.catalogue") as connection:
             catalogue.load(connection, plans)
+            if rotate is not None:
+                connections.reseal(connection, rotate)
+                idempotency.reseal(connection, rotate)
     finally:
         database.close()
 

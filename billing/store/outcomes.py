@@ -5,11 +5,10 @@ from datetime import datetime
 
 from billing.core.facts import Fact, fact_id
 from billing.core.settlement import Collected
-from billing.store import subscriptions
+from billing.store import subscriptions, workspaces
 from billing.store.charges import RANK, give_back, pay_back, tax_of
 from billing.store.db import Conn, Row, one
 from billing.store.ledger import Book
-from billing.store.workspaces import ask_locked, found, rechain
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +29,27 @@ def book(connection: Conn, workspace_id: str, charge_id: str, answer: Answer, to
     `token` is the sender's fencing token: an answer under an older one is dropped. Callbacks carry none. Locks the
     workspace first, as settlement does, so that the two never wait for each other.
     """
-    with connection.pipeline():
-        asked = ask_locked(connection, workspace_id)
-        charges = connection.execute(_CHARGE, (charge_id,))
-        workspace, charge = found(asked, workspace_id), charges.fetchone()
-        if charge is None or (token is not None and charge["token"] != token):
-            return False
-        if not _forward(charge, answer):
-            _keep_trying(connection, charge, answer, token)
-            return False
-        at = moment(workspace, first=not charge["answered"])
-        _move(connection, charge, answer, at)
-        if answer.status == "succeeded":
-            _settle_payment(connection, workspace, charge, at)
-        elif answer.status == "failed" and charge["over"]:
-            _give_back(connection, workspace, charge, at)
-        if answer.status == "failed" or (answer.status == "succeeded" and charge["failed_before"]):
-            asks = tax_of(charge).gross(charge["standing"] or 0) > charge["credit"]
-            # A failure of what is no longer asked for is no debt.
-            status = "failed" if answer.status == "failed" and asks else "succeeded"
-            file_outcome(connection, workspace, charge, status, answer.attempt, at)
+    row = one(connection, "SELECT asked(%s, %s) AS told", (workspace_id, charge_id))
+    told = row["told"] if row else {}
+    workspace, charge = workspaces.read(told["workspace"], workspace_id), told["charge"]
+    if charge is None or (token is not None and charge["token"] != token):
+        return False
+    if not _forward(charge, answer):
+        _keep_trying(connection, charge, answer, token)
+        return False
+    at = moment(workspace, first=not charge["answered"])
+    posted = Book.of(workspace, at)
+    posted.parts["answer"] = _moved(charge, answer, at)
+    if answer.status == "succeeded":
+        _settle_payment(connection, posted, workspace, charge)
+    elif answer.status == "failed" and charge["over"]:
+        posted.rechain(workspace["credit"] + give_back(connection, posted, charge["id"], charge["currency"]))
+    posted.flush(connection)
+    if answer.status == "failed" or (answer.status == "succeeded" and charge["failed_before"]):
+        asks = tax_of(charge).gross(charge["standing"] or 0) > charge["credit"]
+        # A failure of what is no longer asked for is no debt.
+        status = "failed" if answer.status == "failed" and asks else "succeeded"
+        file_outcome(connection, workspace, charge, status, answer.attempt, at)
     return True
 
 
@@ -92,53 +92,21 @@ def file_outcome(connection: Conn, workspace: Row, charge: Row, status: str, att
 
 #: No later word changes these, whatever attempt it names: the endpoint lets at most one attempt succeed.
 _FINAL = ("succeeded", "cancelled")
-_CHARGE = """
-SELECT *, EXISTS (SELECT FROM charge_line l WHERE l.charge_id = charge.id AND l.reduced > l.credited) AS over,
-    (SELECT sum(l.amount - l.reduced)::bigint FROM charge_line l WHERE l.charge_id = charge.id) AS standing,
-    EXISTS (SELECT FROM attempt a WHERE a.charge_id = charge.id AND a.outcome = 'failed') AS failed_before,
-    EXISTS (SELECT FROM attempt a WHERE a.charge_id = charge.id AND a.n = charge.attempt) AS answered
-FROM charge WHERE id = %s FOR UPDATE
-"""
 
 
-def _give_back(connection: Conn, workspace: Row, charge: Row, at: datetime) -> None:
-    posted = Book.of(workspace, at)
-    back = give_back(connection, posted, charge["id"], charge["currency"])
-    posted.flush(connection)
-    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + back)
-
-
-def _move(connection: Conn, charge: Row, answer: Answer, at: datetime) -> None:
+def _moved(charge: Row, answer: Answer, at: datetime) -> Row:
+    """What an answer makes of the charge, and of its attempt."""
     final = answer.status in ("succeeded", "failed")
-    connection.execute(
-        """UPDATE charge SET status = %(status)s, leased_until = NULL, reference = COALESCE(%(reference)s, reference),
-               document_due = document_due OR %(status)s = 'succeeded',
-               collected_at = CASE WHEN %(status)s = 'succeeded' THEN %(at)s END,
-               due_at = CASE WHEN %(retry)s::float8 IS NULL THEN NULL
-                             ELSE clock_timestamp() + make_interval(secs => %(retry)s::float8) END
-           WHERE id = %(id)s""",
-        {
-            "status": answer.status,
-            "at": at,
-            "reference": answer.reference,
-            "retry": None if final else answer.retry_in_s,
-            "id": charge["id"],
-        },
-    )
-    connection.execute(
-        """INSERT INTO attempt (charge_id, n, key, posts, outcome, detail, at)
-           VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp())
-           ON CONFLICT (charge_id, n) DO UPDATE
-           SET posts = EXCLUDED.posts, outcome = EXCLUDED.outcome, detail = EXCLUDED.detail, at = EXCLUDED.at""",
-        (
-            charge["id"],
-            answer.attempt,
-            f"{charge['id']}.{answer.attempt}",
-            charge["tries"],
-            answer.status,
-            answer.failure_code or answer.detail,
-        ),
-    )
+    return {
+        "charge_id": charge["id"],
+        "status": answer.status,
+        "at": at,
+        "reference": answer.reference,
+        "retry_in_s": None if final else answer.retry_in_s,
+        "n": answer.attempt,
+        "posts": charge["tries"],
+        "detail": answer.failure_code or answer.detail,
+    }
 
 
 def _keep_trying(connection: Conn, charge: Row, answer: Answer, token: int | None) -> None:
@@ -152,10 +120,9 @@ def _keep_trying(connection: Conn, charge: Row, answer: Answer, token: int | Non
         )
 
 
-def _settle_payment(connection: Conn, workspace: Row, charge: Row, at: datetime) -> None:
+def _settle_payment(connection: Conn, posted: Book, workspace: Row, charge: Row) -> None:
     """Book the payment, then what was taken off the charge since it was sent: collected, it becomes credit (law 2),
     or goes back where a rule says so (TR-26)."""
-    posted = Book.of(workspace, at)
     posted.move("payment", charge["id"], charge["amount"], charge["currency"])
     over = _over(connection, charge) if charge["over"] else 0
     if over:
@@ -164,8 +131,7 @@ def _settle_payment(connection: Conn, workspace: Row, charge: Row, at: datetime)
     if back:
         refunds = [Collected(charge["id"], back)]
         pay_back(connection, posted, refunds, charge["currency"], charge["refund_rule"], workspace["collect"])
-    posted.flush(connection)
-    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + over - back)
+    posted.rechain(workspace["credit"] + over - back)
 
 
 def _over(connection: Conn, charge: Row) -> int:

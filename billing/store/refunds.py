@@ -7,7 +7,7 @@ from billing.store.db import Conn, Row, many, one
 from billing.store.ids import new_id
 from billing.store.ledger import Book
 from billing.store.outcomes import Answer
-from billing.store.workspaces import locked, rechain
+from billing.store.workspaces import locked
 
 #: How far a refund has come; an answer never takes it back (law 6), and the last two are final.
 RANK = {"queued": 0, "held": 0, "sending": 1, "unknown": 2, "pending": 3, "failed": 4, "succeeded": 4}
@@ -113,8 +113,8 @@ def _reverse(connection: Conn, workspace: Row, refund: Row, answer: Answer) -> N
     """The money did not leave: it is the customer's credit again."""
     posted = Book.of(workspace, workspace["now"])
     posted.move("refund_reversed", refund["id"], refund["amount"], refund["currency"])
+    posted.rechain(workspace["credit"] + refund["amount"])
     posted.flush(connection)
-    rechain(connection, workspace["id"], posted.chain, workspace["credit"] + refund["amount"])
     why = answer.failure_code or answer.detail or "no reason given"
     detail = f"refund {refund['id']} of charge {refund['charge_id']} failed ({why}): the money is the customer's credit"
     _alarm(connection, refund, "refund_failed", detail)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +33,18 @@ def fact(row: Row) -> Fact:
         seq=row["source_seq"],
         data=row["data"],
     )
+
+
+def fact_read(told: Row) -> Fact:
+    """A row of `fact` that the database told as JSON."""
+    at = datetime.fromisoformat
+    return fact({**told, "at": at(told["at"]), "heard_at": at(told["heard_at"])})
+
+
+def member_read(told: Row) -> MemberHead:
+    """A row of `member` that the database told as JSON."""
+    times = {name: datetime.fromisoformat(told[name]) for name in ("since", "last_at") if told[name] is not None}
+    return member_head({**told, **times})
 
 
 def member_head(row: Row) -> MemberHead:

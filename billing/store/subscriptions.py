@@ -1,8 +1,7 @@
 """What a workspace's life is read from: its commands and payments, and the terms each billed period pinned (law 3)."""
 
 import json
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from billing.core import plans
@@ -50,13 +49,12 @@ def ask_pins(connection: Conn, workspace_id: str) -> Answer:
 
 def pinned(answer: Answer) -> dict[tuple[str, int], Terms]:
     """The pins of an answer."""
-    return {(row["subscription_id"], row["n"]): _terms(row["terms"]) for row in answer.fetchall()}
+    return {(row["subscription_id"], row["n"]): plans.read_text(row["terms"]) for row in answer.fetchall()}
 
 
-@lru_cache(maxsize=4096)
-def _terms(text: str) -> Terms:
-    """Many periods, and many workspaces, pin the same row of the catalogue."""
-    return plans.read(json.loads(text))
+def pins_read(told: Iterable[tuple[str, int, str]]) -> dict[tuple[str, int], Terms]:
+    """The pins of the periods (subscription, number, terms as text) that the database told."""
+    return {(subscription, n): plans.read_text(text) for subscription, n, text in told}
 
 
 def pin(connection: Conn, workspace_id: str, stretches: Sequence[Stretch], terms: Mapping[Any, Terms]) -> None:

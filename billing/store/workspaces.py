@@ -1,12 +1,14 @@
 """The workspace row: who is settled next, how far, and where its chain and credit stand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from billing.core.errors import NotFoundError
 from billing.core.incremental import Position
 from billing.store.db import Answer, Conn, Row, many
 
+_TIMES = ("now", "frontier", "settled_through", "due_at", "created_at", "reconciled_at", "pulled_at", "pull_after")
 #: The workspace's now: its clock's, else the database's; it never moves back (law 4).
 _NOW = "GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)"
 _SELECT = f"""
@@ -43,42 +45,22 @@ def position(row: Row) -> Position:
     return Position(row["occupied"], row["purchased"], row["opened"], row["frontier"], row["settled_through"])
 
 
-def move(
-    connection: Conn,
-    workspace_id: str,
-    position: Position,
-    settled_through: datetime,
-    due_at: datetime | None,
-    chain: tuple[int, bytes],
-    credit: int,
-    state: str,
-) -> None:
-    """Write where the workspace stands after a settlement, and the `state` its course has come to."""
-    connection.execute(
-        """UPDATE workspace SET occupied = %s, purchased = %s, opened = %s, frontier = %s, settled_through = %s,
-                                due_at = %s, chain_seq = %s, chain_head = %s, credit = %s, state = %s
-           WHERE id = %s""",
-        (
-            position.occupied,
-            position.purchased,
-            position.opened,
-            position.frontier,
-            settled_through,
-            due_at,
-            *chain,
-            credit,
-            state,
-            workspace_id,
-        ),
-    )
+def written(position: Position) -> Row:
+    """The columns of a position that a settlement writes."""
+    return {
+        "occupied": position.occupied,
+        "purchased": position.purchased,
+        "opened": position.opened,
+        "frontier": position.frontier,
+    }
 
 
-def rechain(connection: Conn, workspace_id: str, chain: tuple[int, bytes], credit: int) -> None:
-    """Write the chain's head and the credit after a payment was booked."""
-    connection.execute(
-        "UPDATE workspace SET chain_seq = %s, chain_head = %s, credit = %s WHERE id = %s",
-        (*chain, credit, workspace_id),
-    )
+def read(told: Mapping[str, Any] | None, workspace_id: str) -> Row:
+    """The row, with its `now`, that the database told as JSON. Raises NotFoundError when it told of none."""
+    if told is None:
+        raise NotFoundError(f"there is no workspace {workspace_id}")
+    times = {name: datetime.fromisoformat(told[name]) for name in _TIMES if told[name] is not None}
+    return {**told, **times, "chain_head": bytes.fromhex(told["chain_head"][2:])}
 
 
 def due(connection: Conn, limit: int) -> list[str]:

@@ -133,7 +133,7 @@ class Till:
     def _open(self, decision: Decision) -> None:
         told = obligations(decision.lines)
         name = f"charge-{len(self.charges):04d}"
-        mine = (str(told["subscription"]), int(str(told["n"])), str(told["purpose"]))
+        mine = (str(told["subscription_id"]), int(str(told["n"])), str(told["purpose"]))
         nth = 1 + sum(charge.obligation[:3] == mine for charge in self.charges.values())
         lines = Counter({difference.line.key: difference.amount for difference in decision.lines})
         paid = "queued" if decision.amount > 0 else "succeeded"

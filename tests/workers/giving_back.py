@@ -88,8 +88,8 @@ class House:
             book = Book.of(row, NOW)
             for kind in kinds:
                 book.move(kind, self.charge, amount, "USD")
+            book.rechain(row["credit"])
             book.flush(connection)
-            workspaces.rechain(connection, self.workspace, book.chain, row["credit"])
 
     def ask_back(self, amount: int = PAID, refund: str | None = None) -> str:
         """Book and queue a refund as settlement does: the money is credit, and at once on its way out."""

@@ -18,8 +18,7 @@ from billing.payments.sandbox.book import Answer, Book, ChargeSchema, Order, Ref
 from billing.payments.sandbox.faults import Faults, FaultSchema
 from billing.payments.sandbox.listener import Request, serve
 from billing.payments.sandbox.notifier import Notifier
-from billing.payments.wire import signed_headers
-from billing.tools.standard import signature
+from billing.payments.wire import genuine, signed_headers
 
 _SCHEMAS = {"charge": ChargeSchema(), "refund": RefundSchema()}
 _FAULT = FaultSchema()
@@ -139,7 +138,7 @@ class Sandbox:
         return 200, {"mode": self._faults.mode, "times": self._faults.times, "seconds": self._faults.seconds}
 
     async def _post(self, kind: str, request: Request) -> tuple[int, object] | None:
-        if self._secret and not signature.verify(self._secret, request.headers, request.body, self._clock()):
+        if self._secret and not genuine(self._secret, request.headers, request.body, self._clock()):
             return 401, {"code": "unsigned", "detail": "the signature is missing, wrong or too old"}
         key = request.headers.get("idempotency-key", "")
         if not key:

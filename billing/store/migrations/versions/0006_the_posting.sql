@@ -1,0 +1,197 @@
+-- One settlement is one question and one answer: what a workspace is settled from is read by `standing` after the
+-- lock is taken, and what a step changes is written whole by `post`. Both work on one workspace only, so a database
+-- that is distributed by workspace_id can run each of them where the workspace lives.
+
+-- Each statement of a function like this sees what was committed before it began: what follows the lock is read after.
+CREATE FUNCTION locked_workspace(_workspace text) RETURNS json LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM workspace WHERE id = _workspace FOR UPDATE;
+    RETURN (
+        SELECT row_to_json(row_told) FROM (
+            SELECT w.*, GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through) AS now, a.tax_rate,
+                   a.payment_reference
+            FROM workspace w JOIN account a ON a.id = w.account_id LEFT JOIN clock c ON c.id = w.clock_id
+            WHERE w.id = _workspace
+        ) AS row_told
+    );
+END $$;
+
+-- The workspace, the terms its billed periods pinned, its commands and payments, the facts that wait (`_hear` false:
+-- only those among them), at most `_most` and all of the last instant (law 7), and the heads of whom they name.
+CREATE FUNCTION standing(_workspace text, _hear boolean, _most integer) RETURNS json LANGUAGE plpgsql AS $$
+DECLARE
+    _locked json := locked_workspace(_workspace);
+BEGIN
+    RETURN (
+        WITH life AS MATERIALIZED (
+            SELECT id, kind, at, heard_at, source, source_id, ordinal, member, board, workspace, owner, source_seq, data
+            FROM fact WHERE workspace_id = _workspace AND source IN ('command', 'payment')
+        ), waiting AS MATERIALIZED (
+            SELECT id, kind, at, heard_at, source, source_id, ordinal, member, board, workspace, owner, source_seq, data
+            FROM fact WHERE workspace_id = _workspace AND settled_at IS NULL
+              AND (_hear OR source IN ('command', 'payment'))
+            ORDER BY at FETCH FIRST _most ROWS WITH TIES
+        )
+        SELECT json_build_object(
+            'workspace', _locked,
+            'pins', (SELECT json_agg(json_build_array(subscription_id, n, terms::text))
+                     FROM period WHERE workspace_id = _workspace),
+            'life', (SELECT json_agg(life) FROM life),
+            'waiting', (SELECT json_agg(waiting) FROM waiting),
+            'members', (SELECT json_agg(m) FROM member m
+                        WHERE m.workspace_id = _workspace AND m.member IN (SELECT member FROM waiting))
+        )
+    );
+END $$;
+
+-- The workspace, then one of its charges, both locked; what was taken off it, what still stands, what was answered.
+CREATE FUNCTION asked(_workspace text, _charge text) RETURNS json LANGUAGE plpgsql AS $$
+DECLARE
+    _locked json := locked_workspace(_workspace);
+BEGIN
+    PERFORM FROM charge WHERE id = _charge FOR UPDATE;
+    RETURN json_build_object('workspace', _locked, 'charge', (
+        SELECT row_to_json(row_told) FROM (
+            SELECT c.*, COALESCE(l.over, false) AS over, l.standing,
+                EXISTS (SELECT FROM attempt a WHERE a.charge_id = c.id AND a.outcome = 'failed') AS failed_before,
+                EXISTS (SELECT FROM attempt a WHERE a.charge_id = c.id AND a.n = c.attempt) AS answered
+            FROM charge c, LATERAL (
+                SELECT bool_or(x.reduced > x.credited) AS over, sum(x.amount - x.reduced)::bigint AS standing
+                FROM charge_line x WHERE x.charge_id = c.id
+            ) AS l
+            WHERE c.id = _charge AND c.workspace_id = _workspace
+        ) AS row_told
+    ));
+END $$;
+
+-- Writes the parts of `_told` that are there. Rows are JSON objects named as the columns; times carry their zone.
+CREATE FUNCTION post(_workspace text, _told jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    _one jsonb;
+BEGIN
+    IF _told ? 'members' THEN
+        INSERT INTO member (workspace_id, member, membership, deactivated, on_boards, open_boards, shut_boards, billable,
+                            rule, since, fact_id, last_at, name, role)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'members') AS t(
+            member text, membership text, deactivated boolean, on_boards integer, open_boards integer,
+            shut_boards integer, billable boolean, rule text, since timestamptz, fact_id text, last_at timestamptz,
+            name text, role text)
+        ON CONFLICT (workspace_id, member) DO UPDATE SET
+            membership = EXCLUDED.membership, deactivated = EXCLUDED.deactivated, on_boards = EXCLUDED.on_boards,
+            open_boards = EXCLUDED.open_boards, shut_boards = EXCLUDED.shut_boards, billable = EXCLUDED.billable,
+            rule = EXCLUDED.rule, since = EXCLUDED.since, fact_id = EXCLUDED.fact_id, last_at = EXCLUDED.last_at,
+            name = EXCLUDED.name, role = EXCLUDED.role;
+    END IF;
+    IF _told ? 'boards' THEN
+        INSERT INTO board_head (workspace_id, board, owner, closed, initial, hint_at, explicit_at, last_at)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'boards') AS t(
+            board text, owner text, closed boolean, initial text, hint_at timestamptz, explicit_at timestamptz,
+            last_at timestamptz)
+        ON CONFLICT (workspace_id, board) DO UPDATE SET
+            owner = EXCLUDED.owner, closed = EXCLUDED.closed, initial = EXCLUDED.initial, hint_at = EXCLUDED.hint_at,
+            explicit_at = EXCLUDED.explicit_at, last_at = EXCLUDED.last_at;
+    END IF;
+    IF _told ? 'seats' THEN
+        INSERT INTO seat (workspace_id, board, member, present)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'seats') AS t(board text, member text, present boolean)
+        ON CONFLICT (workspace_id, board, member) DO UPDATE SET present = EXCLUDED.present;
+    END IF;
+    IF _told ? 'rewritten' THEN
+        DELETE FROM span WHERE workspace_id = _workspace
+            AND member IN (SELECT jsonb_array_elements_text(_told -> 'rewritten'));
+    END IF;
+    IF _told ? 'ended' THEN
+        UPDATE span SET end_at = t.at FROM jsonb_to_recordset(_told -> 'ended') AS t(member text, at timestamptz)
+        WHERE span.workspace_id = _workspace AND span.member = t.member AND span.end_at IS NULL;
+    END IF;
+    IF _told ? 'spans' THEN
+        INSERT INTO span (workspace_id, member, start_at, end_at, fact_id)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'spans') AS t(
+            member text, start_at timestamptz, end_at timestamptz, fact_id text);
+    END IF;
+    IF _told ? 'steps' THEN
+        INSERT INTO step (workspace_id, at, delta)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'steps') AS t(at timestamptz, delta integer)
+        ON CONFLICT (workspace_id, at) DO UPDATE SET delta = step.delta + EXCLUDED.delta;
+    END IF;
+    IF _told ? 'journal' THEN
+        INSERT INTO journal (workspace_id, seq, id, kind, ref, debit, credit, amount, currency, digest, hash, posted_at)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'journal') AS t(
+            seq bigint, id text, kind text, ref text, debit text, credit text, amount bigint, currency text,
+            digest bytea, hash bytea, posted_at timestamptz);
+    END IF;
+    IF _told ? 'entries' THEN
+        INSERT INTO entry (workspace_id, seq, id, key, subscription_id, n, kind, instant, unit_amount, seats, fraction,
+                           line_amount, amount, currency, method, rounding, rules, facts, posted_at, heard_at)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'entries') AS t(
+            seq bigint, id text, key text, subscription_id text, n integer, kind text, instant timestamptz,
+            unit_amount bigint, seats integer, fraction text, line_amount bigint, amount bigint, currency text,
+            method text, rounding text, rules text[], facts text[], posted_at timestamptz, heard_at timestamptz);
+        -- The statement as settled: each line as its entries now sum to it; a vanished one stands at zero.
+        INSERT INTO line (workspace_id, key, subscription_id, n, kind, instant, unit_amount, seats, fraction, amount,
+                          currency, method, rounding, rules, facts, entry_id)
+        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'entries') AS t(
+            key text, subscription_id text, n integer, kind text, instant timestamptz, unit_amount bigint,
+            seats integer, fraction text, line_amount bigint, currency text, method text, rounding text, rules text[],
+            facts text[], id text)
+        ON CONFLICT (workspace_id, key) DO UPDATE SET
+            seats = EXCLUDED.seats, fraction = EXCLUDED.fraction, amount = EXCLUDED.amount, rules = EXCLUDED.rules,
+            facts = EXCLUDED.facts, entry_id = EXCLUDED.entry_id;
+    END IF;
+    IF _told ? 'charge' THEN
+        _one := _told -> 'charge';
+        INSERT INTO charge (id, workspace_id, subscription_id, n, purpose, nth, status, held_reason, currency, amount,
+                            tax, tax_rate, tax_behavior, tax_rounding, credit, method, due_on, created_at,
+                            document_due, body, token, tries, first_sent_at, leased_until, due_at)
+        SELECT t.id, _workspace, t.subscription_id, t.n, t.purpose,
+               COALESCE((SELECT max(c.nth) FROM charge c WHERE c.subscription_id = t.subscription_id AND c.n = t.n
+                         AND c.purpose = t.purpose), 0) + 1,
+               t.status, t.held_reason, t.currency, t.amount, t.tax, t.tax_rate, t.tax_behavior, t.tax_rounding,
+               t.credit, t.method, t.due_on, t.created_at, t.document_due,
+               t.body, t.tries, t.tries, CASE WHEN t.status = 'sending' THEN clock_timestamp() END,
+               clock_timestamp() + make_interval(secs => t.lease_s),
+               CASE WHEN t.status IN ('queued', 'sending')
+                    THEN clock_timestamp() + make_interval(secs => COALESCE(t.lease_s, 0)) END
+        FROM jsonb_to_record(_one) AS t(
+            id text, subscription_id text, n integer, purpose text, status text, held_reason text, currency text,
+            amount bigint, tax bigint, tax_rate text, tax_behavior text, tax_rounding text, credit bigint, method text,
+            due_on date, created_at timestamptz, document_due boolean, body jsonb, tries integer, lease_s float8);
+        INSERT INTO charge_line (charge_id, workspace_id, key, entry_id, amount)
+        SELECT _one ->> 'id', _workspace, t.* FROM jsonb_to_recordset(_one -> 'lines') AS t(
+            key text, entry_id text, amount bigint);
+    END IF;
+    IF _told ? 'answer' THEN
+        _one := _told -> 'answer';
+        UPDATE charge SET status = _one ->> 'status', leased_until = NULL,
+            reference = COALESCE(_one ->> 'reference', reference),
+            document_due = document_due OR _one ->> 'status' = 'succeeded',
+            collected_at = CASE WHEN _one ->> 'status' = 'succeeded' THEN (_one ->> 'at')::timestamptz END,
+            due_at = clock_timestamp() + make_interval(secs => (_one ->> 'retry_in_s')::float8)
+        WHERE id = _one ->> 'charge_id';
+        INSERT INTO attempt (charge_id, n, key, posts, outcome, detail, at)
+        SELECT t.charge_id, t.n, t.charge_id || '.' || t.n, t.posts, t.status, t.detail, clock_timestamp()
+        FROM jsonb_to_record(_one) AS t(charge_id text, n integer, posts integer, status text, detail text)
+        ON CONFLICT (charge_id, n) DO UPDATE
+        SET posts = EXCLUDED.posts, outcome = EXCLUDED.outcome, detail = EXCLUDED.detail, at = EXCLUDED.at;
+    END IF;
+    -- Exactly the facts taken, as they were: one that a reader has given an owner meanwhile waits for the next step.
+    IF _told ? 'taken' THEN
+        UPDATE fact SET settled_at = now()
+        FROM jsonb_to_recordset(_told -> 'taken') AS t(id text, owner text)
+        WHERE fact.workspace_id = _workspace AND fact.id = t.id AND fact.owner IS NOT DISTINCT FROM t.owner;
+    END IF;
+    IF _told ? 'position' THEN
+        UPDATE workspace SET occupied = t.occupied, purchased = t.purchased, opened = t.opened, frontier = t.frontier,
+            settled_through = t.settled_through, due_at = t.due_at, state = t.state, chain_seq = t.chain_seq,
+            chain_head = t.chain_head, credit = t.credit
+        FROM jsonb_to_record(_told -> 'position') AS t(
+            occupied integer, purchased integer, opened integer, frontier timestamptz, settled_through timestamptz,
+            due_at timestamptz, state text, chain_seq bigint, chain_head bytea, credit bigint)
+        WHERE workspace.id = _workspace;
+    END IF;
+    IF _told ? 'chain' THEN
+        UPDATE workspace SET chain_seq = t.chain_seq, chain_head = t.chain_head, credit = t.credit
+        FROM jsonb_to_record(_told -> 'chain') AS t(chain_seq bigint, chain_head bytea, credit bigint)
+        WHERE workspace.id = _workspace;
+    END IF;
+END $$;

@@ -1,0 +1,122 @@
+"""A charge that its own settlement takes out: sent at once, by one sender, with the body that any other would send."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from billing.payments.gateway import Gateway
+from billing.payments.sandbox import Sandbox
+from billing.store.db import Row
+from tests.workers.world import World
+from workers import sending
+from workers.sending import Outbox
+from workers.settle import settle
+
+CALLBACK = "http://127.0.0.1:9/none"
+
+
+class Held(Outbox):
+    """An outbox whose process dies between the commit and the post, as often as `dying` says."""
+
+    dying = False
+
+    def send(self, charge: Row) -> None:
+        if not self.dying:
+            super().send(charge)
+
+
+class Shop:
+    """A workspace by the wall's clock, an outbox, and the payment endpoint."""
+
+    def __init__(self, url: str, sandbox: Sandbox) -> None:
+        self.world, self.sandbox = World(url, datetime.now(UTC)), sandbox
+        self.outbox = Held(self.world.database, Gateway(sandbox.url, "", clock=lambda: datetime.now(UTC)), CALLBACK)
+        self.workspace = self.world.workspace("w1", clocked=False)
+        self.join("first")
+        self.world.read_and_settle()
+        self.world.start(self.workspace)
+
+    def join(self, person: str) -> None:
+        self.world.tell("member.joined", "w1", person, datetime.now(UTC) - timedelta(seconds=1))
+
+    def settle(self, collect: str = "live") -> None:
+        self.world.read()
+        settle(self.world.database, self.workspace, collect, outbox=self.outbox)
+
+    def close(self) -> None:
+        self.outbox._pool.shutdown()
+        self.world.database.close()
+
+    def charges(self) -> list[Row]:
+        return self.world.rows("SELECT * FROM charge ORDER BY id")
+
+    def book(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = requests.get(f"{self.sandbox.url}/book", timeout=5).json()["charges"]
+        return found
+
+    def send_due(self) -> int:
+        return sending.send_due(self.world.database, self.outbox._gateway, CALLBACK, self.outbox._pool)
+
+
+@pytest.fixture
+def shop(database_url: str) -> Iterator[Shop]:
+    with Sandbox() as sandbox:
+        made = Shop(database_url, sandbox)
+        made.send_due()
+        yield made
+        made.close()
+
+
+def test_a_charge_taken_out_by_its_settlement_is_sent_and_booked_without_a_lease_of_its_own(shop: Shop) -> None:
+    shop.join("second")
+    shop.settle()
+    shop.outbox._pool.shutdown()
+    last = shop.charges()[-1]
+    assert (last["status"], last["token"], last["tries"], last["due_at"]) == ("succeeded", 1, 1, None)
+    assert [(one["charge_id"], one["posts"]) for one in shop.book()][-1] == (last["id"], 1)
+
+
+def test_a_sender_that_dies_after_the_commit_is_taken_over_with_the_same_body(shop: Shop) -> None:
+    shop.outbox.dying = True
+    shop.join("second")
+    shop.settle()
+    left = shop.charges()[-1]
+    assert (left["status"], left["token"]) == ("sending", 1)
+    assert timedelta() < left["due_at"] - datetime.now(UTC) <= timedelta(seconds=sending.LEASE_S)
+    assert shop.send_due() == 0  # while the lease runs nobody else may send it
+    with shop.world.database.transaction("test") as connection:
+        connection.execute("UPDATE charge SET due_at = now() WHERE due_at IS NOT NULL")
+    assert shop.send_due() == 1
+    taken = shop.charges()[-1]
+    assert (taken["status"], taken["token"], taken["body"]) == ("succeeded", 2, left["body"])
+
+
+def test_what_is_taken_out_has_the_body_that_a_lease_would_have_frozen(shop: Shop) -> None:
+    shop.join("second")
+    shop.join("third")
+    shop.outbox._waiting = sending.ROOM
+    shop.settle()  # no room: it stays queued, and its body is frozen by the lease
+    leased = shop.charges()[-1]
+    assert (leased["status"], leased["body"]) == ("queued", None)
+    assert shop.send_due() == 1
+    shop.outbox._waiting = 0
+    shop.join("fourth")
+    shop.join("fifth")
+    shop.settle()
+    one, other = (row["body"] for row in shop.charges()[-2:])
+    assert one.keys() == other.keys()
+    assert [line.keys() for line in one["lines"]] == [line.keys() for line in other["lines"]]
+    same = ("workspace", "account", "currency", "tax", "credit", "method", "callback_url")
+    assert [one[name] for name in same] == [other[name] for name in same]
+    assert all(len(body["chain_head"]) == 64 for body in (one, other))
+    posted = shop.world.rows("SELECT hash FROM journal WHERE workspace_id = %s", shop.workspace)
+    assert {body["chain_head"] for body in (one, other)} <= {bytes(row["hash"]).hex() for row in posted}
+
+
+@pytest.mark.parametrize("collect", ["shadow", "paused"])
+def test_nothing_is_taken_out_while_the_service_does_not_collect(shop: Shop, collect: str) -> None:
+    shop.join("second")
+    shop.settle(collect)
+    assert [row["status"] for row in shop.charges()] == ["succeeded", "held"]
