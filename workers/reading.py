@@ -54,7 +54,7 @@ def _one_by_one(database: Database, connection_id: str) -> tuple[int, set[str]]:
     return len(found), touched
 
 
-_KEPT = """FROM delivery d JOIN delivery_body b ON b.id = d.id
+_KEPT = """FROM delivery d JOIN delivery_body b ON b.id = d.id AND b.received_at = d.received_at
 WHERE d.connection_id = %s AND d.state = 'kept' AND d.due_at <= now()"""
 
 

@@ -1,7 +1,8 @@
 """A scratch schema: the session's own temporary one, with an empty copy of every table, gone with the connection.
 
 Nothing of it is ever written to disk for good, needs a right that the service has not, or outlives a kill -9. While
-work goes on only the scratch schema is on the search path, so no statement can reach a live table by mistake.
+work goes on the scratch schema stands first on the search path, with a twin of every live table: no statement can
+reach one by mistake. The live schema stands behind it for its functions.
 """
 
 from collections.abc import Iterator, Sequence

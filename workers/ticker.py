@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from billing.core.errors import SekisuError
 from billing.settings import Settings
-from billing.store import charges, idempotency, workspaces
+from billing.store import charges, idempotency, months, workspaces
 from workers import commands, reading, schedule
 from workers.jobs import Jobs
 
@@ -57,10 +57,12 @@ def sweep(jobs: Jobs) -> int:
 
 
 def tidy(jobs: Jobs) -> None:
-    """Forget idempotency keys older than a day; hold or release what another collect mode of the service left."""
+    """Forget idempotency keys older than a day, make the months to come, and hold or release what another collect mode
+    of the service left."""
     collect = jobs.settings.collect
     with jobs.database.transaction("tidy") as connection:
         idempotency.forget(connection)
+        months.make_ahead(connection)
         left = charges.elsewhere(connection, live=collect == "live")
     for workspace in left:
         with jobs.database.transaction("tidy.collect") as connection:
