@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help run test check openapi bench lock clean
+.PHONY: help run test check openapi bench mutation audit lock clean
 
 help: ## Show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS='	' read -r name text; do printf 'make %-9s %s\n' "$$name" "$$text"; done
@@ -21,6 +21,7 @@ check: $(STAMP) ## Format, lint, types, the rules of the house, openapi.yaml and
 	@$(BIN)/python -m pytest -o addopts='-q --strict-markers' tests/house
 	@$(BIN)/sekisu openapi --check
 	@$(BIN)/python -m tests.rules --check
+	@$(BIN)/python -m tests.faults --check-record
 
 openapi: $(STAMP) ## Write openapi.yaml from the code
 	@$(BIN)/sekisu openapi
@@ -28,12 +29,19 @@ openapi: $(STAMP) ## Write openapi.yaml from the code
 bench: $(STAMP) ## Measure this machine against the peer
 	@$(BIN)/sekisu bench
 
+mutation: $(STAMP) ## Break billing/core in thousands of ways and see the unit tests turn red (an hour)
+	@$(BIN)/python -m tests.mutation $(ARGS)
+
+audit: ## Look every locked package up in the database of known faults (needs uv and the network); unknown is a failure
+	@command -v uvx >/dev/null || { echo 'make audit needs uv; type: pipx install uv' >&2; exit 1; }
+	uvx pip-audit --strict --require-hashes --disable-pip -r requirements.txt
+
 lock: ## Write the hashed locks anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo 'make lock needs uv; type: pipx install uv' >&2; exit 1; }
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
 	    pyproject.toml -o requirements.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-	    --extra embedded --group test --group lint --group build --group bench pyproject.toml \
+	    --extra embedded --group test --group lint --group build --group bench --group mutation pyproject.toml \
 	    -c requirements.txt -o requirements-dev.txt
 
 clean: ## Remove what was built; the data in .sekisu stays

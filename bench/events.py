@@ -43,9 +43,14 @@ def joins(path: str, workspaces: Sequence[str], count: int) -> list[bytes]:
 
 
 def _join(path: str, workspace: str, name: str, at: datetime) -> bytes:
+    return membership(path, f"msg_{name}", "member.joined", workspace, f"m-{name}", at)
+
+
+def membership(path: str, delivery_id: str, kind: str, workspace: str, member: str, at: datetime) -> bytes:
+    """A delivery: somebody joined or left."""
     event = {
-        "type": "member.joined",
+        "type": kind,
         "timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "data": {"workspace": workspace, "member": {"id": f"m-{name}", "name": f"Person {name}"}},
+        "data": {"workspace": workspace, "member": {"id": member, "name": f"Person {member}"}},
     }
-    return signed(path, f"msg_{name}", json.dumps(event).encode(), datetime.now(UTC))
+    return signed(path, delivery_id, json.dumps(event).encode(), datetime.now(UTC))

@@ -1,6 +1,7 @@
 """What the operating system knows: free ports, children and the CPU they used."""
 
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from billing.engines.postgres import find_binaries
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _ENGINES = ("postgres", "valkey-server", "redis-server")
@@ -137,3 +140,38 @@ def signal_trees(roots: list[int], number: signal.Signals) -> None:
     for root in roots:
         for pid in tree(root):
             os.kill(pid, number)
+
+
+def facts() -> dict[str, str]:
+    """What a figure depends on: cores, Python, PostgreSQL, the commit, and the cores others keep busy just now."""
+    postgres = subprocess.run([find_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    git = ["git", "-C", str(REPOSITORY)]
+    commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False).stdout
+    before = busy()
+    time.sleep(1.0)
+    return {
+        "cores": str(os.cpu_count()),
+        "Python": platform.python_version(),
+        "PostgreSQL": postgres.stdout.split()[-1] if postgres.stdout.split() else "unknown",
+        "commit": (commit.strip() or "unknown") + (" and changes" if changed else ""),
+        "busy elsewhere": f"{busy() - before:.2f} cores",
+    }
+
+
+def name(pid: int) -> str:
+    """The name of a process; empty when it is gone."""
+    return _processes().get(pid, (0, "", 0.0))[1]
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """(proportional, resident) megabytes of a process; nothing when it is gone.
+
+    Proportional: what it shares with others is divided among them, so that shares add up.
+    """
+    try:
+        text = (Path("/proc") / str(pid) / "smaps_rollup").read_text()
+    except OSError:
+        return 0.0, 0.0
+    told = {line.split(":")[0]: int(line.split()[1]) for line in text.splitlines()[1:]}
+    return told["Pss"] / 1000, told["Rss"] / 1000

@@ -1,17 +1,18 @@
-"""The rows: what is measured, how, and what it must reach (DESIGN.md section 9)."""
+"""What the rows share: how much of everything, the processes of a run, and one side's run of changes."""
 
 import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 from bench import sides
 from bench.events import joins
+from bench.house import House, furnished
 from bench.load import fire, must
 from bench.machine import Cpu, await_true, busy, cpu
+from bench.profile import Profile
 from bench.sides import Side
 
 #: A peer slower than this (changes per second, end to end) makes every ratio against it void.
@@ -31,24 +32,48 @@ class Size:
     requests: int = 10_000
     changes: int = 2_000
     burst: int = 10_000
+    #: `in-order`: people of the large workspace, facts of the long one, and facts timed of each kind.
+    members: int = 1_000_000
+    past: int = 10_000_000
+    facts: int = 30
+    #: Small workspaces beside them.
+    neighbours: int = 10_000
+    #: `board`: people on the board. `late`: facts after the late one.
+    guests: int = 10_000
+    behind: int = 10_000
+    #: `renewal`: subscriptions that renew at one instant, and the people of each.
+    subscriptions: int = 100_000
+    seats: int = 20
+    #: `order`: workspaces whose changes come out of order, and the changes of each.
+    boards: int = 50
+    moves: int = 40
+
+    def scaled(self, by: float) -> "Size":
+        """The sizes that take gigabytes or many minutes, times `by`."""
+        thousands = max(1, round(self.past * by / 1000)) * 1000  # each of a thousand people has as many facts
+        return replace(
+            self,
+            members=max(100, round(self.members * by)),
+            past=thousands,
+            subscriptions=max(1, round(self.subscriptions * by)),
+        )
 
 
-QUICK = Size(pairs=1, requests=1_000, changes=200, burst=500)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table. `ratio` is the median over the pairs; `holds` says whether it is good enough."""
-
-    name: str
-    unit: str
-    sekisu: float
-    baseline: float
-    ratio: float
-    at_least: float
-    aim: float
-    verdict: str
-    notes: dict[str, float] = field(default_factory=dict)
+QUICK = Size(
+    pairs=1,
+    requests=1_000,
+    changes=200,
+    burst=500,
+    members=20_000,
+    past=50_000,
+    facts=7,
+    neighbours=500,
+    guests=1_000,
+    behind=1_000,
+    subscriptions=200,
+    boards=25,
+    moves=20,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +103,6 @@ def elsewhere() -> float:
     return busy() - own.program - own.engines
 
 
-def compare(name: str, unit: str, pairs: list[tuple[float, float]], at_least: float, aim: float) -> Row:
-    """A row from (sekisu, baseline) pairs; `aim` below `at_least` means that less is better."""
-    ratio = median(ours / theirs for ours, theirs in pairs)
-    good = ratio <= at_least if aim < at_least else ratio >= at_least
-    ours, theirs = (median(column) for column in zip(*pairs, strict=True))
-    return Row(name, unit, ours, theirs, ratio, at_least, aim, "ok" if good else "below")
-
-
 class Bench:
     """The processes of one run, started when a row first needs them."""
 
@@ -97,6 +114,15 @@ class Bench:
         self.places: dict[str, list[str]] = {}
         self.born: dict[str, float] = {}
         self.sink_: sides.Sink | None = None
+        self.house_: House | None = None
+        self.profile = Profile(None)
+
+    def house(self) -> House:
+        """Sekisu's jobs in this process."""
+        if self.house_ is None:
+            self.house_ = self.stack.enter_context(furnished(self.folder / "house"))
+            self.profile.watch_myself()
+        return self.house_
 
     def sink(self) -> sides.Sink:
         """The payment endpoint."""
@@ -114,6 +140,13 @@ class Bench:
             self.started[name], self.done[name] = made, 0
             self.changes(name, self.prepare(name, WARM), WARM)
         return self.started[name]
+
+    def sekisu(self) -> sides.Sekisu:
+        """Sekisu, as itself."""
+        side = self.side("sekisu")
+        if not isinstance(side, sides.Sekisu):
+            raise TypeError(f"{side!r} is not Sekisu")
+        return side
 
     def workspaces(self, name: str, count: int) -> list[str]:
         """The first `count` workspaces of a side, made when missing."""
@@ -154,12 +187,13 @@ class Bench:
             self.freeze(name)
         used, began, foreign = side.cpu(), time.monotonic(), elsewhere()
         started = began
-        volley = must(fire(side.port, requests), 200)
-        if frozen:
-            started = time.monotonic()
-            sides.resume(side)
-        target = before["seats"] + count
-        await_true(lambda: bool(sink.book()["seats"] >= target), f"{name} charged {count} changes", 600)
+        with self.profile.on("changes", name == "sekisu"):
+            volley = must(fire(side.port, requests), 200)
+            if frozen:
+                started = time.monotonic()
+                sides.resume(side)
+            target = before["seats"] + count
+            await_true(lambda: bool(sink.book()["seats"] >= target), f"{name} charged {count} changes", 600)
         time.sleep(QUIET_SECONDS)
         spent, foreign = side.cpu() - used, (elsewhere() - foreign) / (time.monotonic() - began)
         book = sink.book()

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -56,6 +57,11 @@ class Sink:
         """posts, charges, seats, amount, last_at (see `bench.sink`)."""
         answer = must(fire(self.port, [request("GET", "/book", b"", {})]), 200)
         return cast("Json", json.loads(answer.bodies[0]))
+
+    def workspaces(self) -> dict[str, list[int]]:
+        """[seats added, amount asked for] of each workspace, by the id the charges named."""
+        answer = must(fire(self.port, [request("GET", "/workspaces", b"", {})]), 200)
+        return cast("dict[str, list[int]]", json.loads(answer.bodies[0]))
 
     def stop(self) -> None:
         """Ends the process."""
@@ -157,23 +163,26 @@ class Sekisu:
 
     name = "sekisu"
 
-    def __init__(self, folder: Path, payment_url: str) -> None:
+    def __init__(self, folder: Path, payment_url: str | None) -> None:
+        """Without `payment_url` the embedded sandbox is the payment endpoint."""
         folder.mkdir()
+        self.data = folder / "data"
         self.port = free_port()
         self.key = "bench-" + secrets.token_hex(16)
         environment = {
-            "SEKISU_DATA_DIR": str(folder / "data"),
+            "SEKISU_DATA_DIR": str(self.data),
             "SEKISU_PORT": str(self.port),
             "SEKISU_SANDBOX_PORT": str(free_port()),
             "SEKISU_API_KEY": self.key,
-            "SEKISU_PAYMENT_URL": payment_url,
             "SEKISU_PAYMENT_SECRET": SECRET,
         }
+        if payment_url is not None:
+            environment["SEKISU_PAYMENT_URL"] = payment_url
         program = "from service.cli.main import main; main()"
         self.process = spawn(["-c", program, "up"], environment, folder / "up.log")
         try:
             await_true(lambda: self.process.poll() is not None or ready(self.port, "/readyz"), "sekisu up answers", 90)
-            [made] = self._post("/v1/connections", [{"tool": "standard", "secrets": [SECRET], "callback_url": None}])
+            [made] = self.post("/v1/connections", [{"tool": "standard", "secrets": [SECRET], "callback_url": None}])
         except BaseException as fault:
             self.stop()
             fault.add_note((folder / "up.log").read_text()[-1000:])
@@ -185,43 +194,61 @@ class Sekisu:
         volley: Volley = must(fire(self.port, requests, connections), 200, 201)
         return [json.loads(body) for body in volley.bodies]
 
-    def _post(self, path: str, bodies: list[Json], ids: list[str] | None = None) -> list[Json]:
+    def get(self, path: str) -> Json:
+        """One GET of the API."""
+        [found] = self._fire([request("GET", path, b"", {"Authorization": f"Bearer {self.key}"})])
+        return found
+
+    def post(self, path: str, bodies: list[Json], ids: list[str] | None = None) -> list[Json]:
+        """POSTs of the API, one for each body; `{id}` in the path is each of `ids`."""
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         paths = [path.format(id=name) for name in ids] if ids else [path] * len(bodies)
         packed = [json.dumps(body).encode() for body in bodies]
         return self._fire([request("POST", where, body, headers) for where, body in zip(paths, packed, strict=True)])
+
+    @property
+    def database_url(self) -> str:
+        """The embedded database, as `up` tells other commands on its data directory."""
+        return str(json.loads((self.data / "running.json").read_text())["database_url"])
 
     def prepare(self, count: int) -> list[str]:
         """New workspaces with one member each, on trello-premium by the year, the first charge paid."""
         run = secrets.token_hex(4)
         names = [f"w-{run}-{i}" for i in range(count)]
         common = {"tool": "standard", "connection_id": self.connection, "time_zone": "UTC", "clock_id": None}
-        ids = [w["id"] for w in self._post("/v1/workspaces", [{**common, "external_id": n, "name": n} for n in names])]
+        ids = [w["id"] for w in self.post("/v1/workspaces", [{**common, "external_id": n, "name": n} for n in names])]
         person = {"id": "first", "name": "First Person", "member": True, "boards": [], "state": "joined"}
         roster = {"at": datetime.now(UTC).isoformat().replace("+00:00", "Z"), "members": [person], "boards": []}
-        self._post("/v1/workspaces/{id}/roster", [roster] * count, ids)
+        self.post("/v1/workspaces/{id}/roster", [roster] * count, ids)
         actor = {"id": "bench-admin", "role": "admin"}
         start = {"actor": actor, "plan": "trello-premium", "interval": "year", "payment_method": "card"}
-        self._post("/v1/workspaces/{id}/subscription", [start] * count, ids)
+        self.post("/v1/workspaces/{id}/subscription", [start] * count, ids)
         await_true(lambda: self._pending() == 0, "every subscription is started and paid", 300, 1.0)
         return names
 
-    def _pending(self) -> int:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        total, cursor = 0, ""
+    def all(self, path: str) -> Iterator[Json]:
+        """What a list of the API holds, page after page."""
+        cursor = ""
         while True:
-            [page] = self._fire([request("GET", f"/v1/workspaces{cursor}", b"", headers)])
-            total += sum(workspace["pending"] for workspace in page["data"])
+            page = self.get(f"{path}{cursor}")
+            yield from page["data"]
             if page["next"] is None:
-                return int(total)
+                return
             cursor = f"?cursor={page['next']}"
+
+    def _pending(self) -> int:
+        return sum(int(workspace["pending"]) for workspace in self.all("/v1/workspaces"))
 
     def worker_pids(self) -> list[int]:
         """The direct children of `up` that are its workers and its ticker."""
+        return self.child_pids("worker", "ticker")
+
+    def child_pids(self, *kinds: str) -> list[int]:
+        """The direct children of `up` of those kinds. Raises LoadError when there is none."""
         family = machine.children(self.process.pid)
-        found = [pid for pid in family if {"worker", "ticker"} & set(machine.words(pid))]
+        found = [pid for pid in family if set(kinds) & set(machine.words(pid))]
         if not found:
-            raise LoadError(f"no worker among the children of up: {[machine.words(pid) for pid in family]}")
+            raise LoadError(f"no {kinds} among the children of up: {[machine.words(pid) for pid in family]}")
         return found
 
     def cpu(self) -> Cpu:

@@ -1,7 +1,7 @@
 """The payment endpoint of the bench: one small asyncio server, the same for both sides.
 
 `python -m bench.sink PORT`. It answers every charge `succeeded`, keeps one per id, and counts the added seats it was
-asked money for, so that "complete" is read from its book: `GET /book`.
+asked money for, so that "complete" is read from its book: `GET /book`, and `GET /workspaces`: [seats added, amount].
 """
 
 import asyncio
@@ -23,6 +23,7 @@ class Book:
         self.seats = 0
         self.amount = 0
         self.last_at = 0.0
+        self.workspaces: dict[str, list[int]] = {}
 
     def charge(self, body: dict[str, Any]) -> dict[str, object]:
         """One POST /charges; a known id is answered again and counted once."""
@@ -31,7 +32,11 @@ class Book:
         if name not in self.charges:
             self.charges[name] = body["amount"]
             self.amount += body["amount"]
-            self.seats += sum(line["seats"] for line in body["lines"] if line["kind"] == "seats_added")
+            added = sum(line["seats"] for line in body["lines"] if line["kind"] == "seats_added")
+            self.seats += added
+            told = self.workspaces.setdefault(body["workspace"], [0, 0])
+            told[0] += added
+            told[1] += body["amount"]
             self.last_at = time.monotonic()
         return {"id": f"sink-{name}", "status": "succeeded"}
 
@@ -53,6 +58,8 @@ class Book:
             return 200, {"id": f"sink-{json.loads(body)['id']}", "status": "succeeded"}
         if path == "/book":
             return 200, self.summary()
+        if path == "/workspaces":
+            return 200, dict(self.workspaces)
         name = path.removeprefix("/charges/")
         if name in self.charges:
             return 200, {"id": f"sink-{name}", "status": "succeeded"}

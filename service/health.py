@@ -1,13 +1,11 @@
 """Is it alive, is it ready, how does it fare: `/healthz`, `/readyz`, `/metrics`."""
 
-import hashlib
-import hmac
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
-from flask import Flask, Response, request
+from flask import Flask, Response, g
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -16,6 +14,8 @@ from billing.core.errors import UnavailableError
 from billing.settings import Settings
 from billing.store import migrations
 from billing.store.db import Conn, Database, many, one
+from service.api import auth
+from service.api.faults import ForbiddenError
 from service.problem import problem
 
 _LOG = logging.getLogger("sekisu.health")
@@ -60,8 +60,8 @@ def newest_revision() -> str:
 
 
 def register(app: Flask, settings: Settings, db: Database) -> None:
-    """Add the three routes to `app`; the metrics are for the admin key."""
-    newest, digest = newest_revision(), hashlib.sha256(settings.api_key.encode()).digest()
+    """Add the three routes to `app`; the metrics are for an admin key with the scope `metrics` or `read`."""
+    newest = newest_revision()
 
     def alive() -> Response:
         return Response("ok\n", content_type="text/plain; charset=utf-8")
@@ -73,11 +73,11 @@ def register(app: Flask, settings: Settings, db: Database) -> None:
         return Response("ready\n", content_type="text/plain; charset=utf-8")
 
     def metrics() -> Response:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        same = hmac.compare_digest(hashlib.sha256(given.strip().encode("utf-8", "replace")).digest(), digest)
-        if scheme.lower() != "bearer" or not settings.api_key or not same:
-            return problem(401, "unauthorized", "the metrics need the admin key", {"WWW-Authenticate": "Bearer"})
+        key = auth.bearer()
         with db.reading() as transaction:
+            g.caller = auth.identify(transaction, settings.api_key, key)
+            if not g.caller.admin or g.caller.scopes.isdisjoint({"metrics", "read"}):
+                raise ForbiddenError("the metrics need an admin key with the scope 'metrics'")
             transaction.execute("SET LOCAL statement_timeout = '5s'")
             return Response(_exposition(transaction), content_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -20,6 +20,7 @@ def declare(settings: Settings) -> RedisBroker:
     actors: dict[str, Callable[..., None]] = {
         "read_connection": jobs.read,
         "settle_workspace": lambda workspace_id: jobs.settle_all([workspace_id]),
+        "settle_crowd": lambda _turn: jobs.settle_crowd(),
         "send_charges": jobs.send,
         "read_callbacks": jobs.callbacks,
     }

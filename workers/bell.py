@@ -46,6 +46,11 @@ class Bell:
         """There are charges to send."""
         return self._ring("send_charges", None)
 
+    def crowd(self, helpers: int) -> bool:
+        """There are more workspaces to settle than one process should: so many are called."""
+        rung = [self._ring("settle_crowd", str(turn)) for turn in range(helpers)]
+        return all(rung)
+
     def callbacks(self) -> bool:
         """There are callbacks of the payment endpoint to read."""
         return self._ring("read_callbacks", None)

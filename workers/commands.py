@@ -16,7 +16,7 @@ from billing.store.db import Conn, Row
 from billing.store.ids import new_id
 from billing.store.ledger import Book
 from workers import documents, judging, quotes
-from workers.settle import settle_fully, stricter
+from workers.settle import PATIENT_STEPS, settle_fully, stricter
 
 Body = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def give(
     values that cannot be; RefusedError when a rule forbids it: the caller then stores the verdict with `refused`, in a
     transaction of its own, because this one is rolled back.
     """
-    settle_fully(connection, workspace_id, collect)
+    settle_fully(connection, workspace_id, collect, most=PATIENT_STEPS)
     documents.issue_due(connection, workspace_id)  # of what was before: a paper must not tell two things at once
     workspace = workspaces.locked(connection, workspace_id)
     case = judging.case_of(connection, workspace, command, body, actor)

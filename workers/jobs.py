@@ -21,6 +21,9 @@ _T = TypeVar("_T")
 _LOG = logging.getLogger("sekisu.jobs")
 #: Workspaces settled side by side in one process: more threads only contend for the interpreter.
 SIDE_BY_SIDE = 4
+#: Workspaces with something due that are settled in one go, and how many of them are worth calling for help.
+DUE_AT_ONCE = 500
+CROWD = 100
 #: Workspaces that travel through time, settled on after one round of sending at most.
 _AT_ONCE = 500
 
@@ -53,9 +56,26 @@ class Jobs:
         return ThreadPoolExecutor(sending.BATCH, thread_name_prefix="send")
 
     def read(self, connection_id: str) -> None:
-        """Read a connection's deliveries, settle what they touched, send what is due."""
-        touched = _caught("read", connection_id, lambda: reading.read(self.database, connection_id))
-        self.settle_all(touched or ())
+        """Read a connection's deliveries, settle what they touched, send what is due: round by round."""
+        rounds = reading.rounds(self.database, connection_id)
+        while (touched := _caught("read", connection_id, lambda: next(rounds, None))) is not None:
+            self.settle_all(touched)
+
+    def settle_due(self) -> int:
+        """Settle up to `DUE_AT_ONCE` workspaces in which something is due; how many there were."""
+        found = _caught("due", "", self._due) or []
+        self.settle_all(found)
+        return len(found)
+
+    def settle_crowd(self) -> None:
+        """Settle what is due until it is no crowd any more: a midnight at which a hundred thousand renew is not the
+        ticker's alone. Two who take the same workspace do no harm."""
+        while self.settle_due() >= CROWD:
+            pass
+
+    def _due(self) -> list[str]:
+        with self.database.reading() as connection:
+            return workspaces.due(connection, DUE_AT_ONCE)
 
     def settle_all(self, workspace_ids: Iterable[str]) -> None:
         """Settle workspaces side by side, then send what is due."""

@@ -40,6 +40,7 @@ def case_of(connection: Conn, workspace: Row, command: str, body: Body, actor: M
         target=_target(connection, workspace, body) if command == "migration" else None,
         target_full=_target_full(connection, workspace, body, actor, today) if command == "migration" else None,
         late=frozenset(waiting_late(connection, workspace["id"])) if command == "late-facts" else frozenset(),
+        currency=_currency(connection, workspace["id"]),
         priced=lambda plan, interval, day: _taxed(workspace, catalogue.price_at(connection, plan, interval, day)),
         option=_taxed(workspace, catalogue.option_at(connection, str(body["option"]), today))
         if command == "option"
@@ -89,6 +90,13 @@ def _opening_anchor(opening: Body, interval: str, today: date) -> date:
     if not paid_from <= today < ends:
         raise InvalidError(f"today ({today}) is not within the paid time from {paid_from} to {ends}")
     return date(paid_from.year, paid_from.month, paid_from.day)
+
+
+def _currency(connection: Conn, workspace_id: str) -> str | None:
+    """What the workspace was ever billed in."""
+    query = "SELECT currency FROM entry WHERE workspace_id = %s AND amount <> 0 LIMIT 1"
+    found = one(connection, query, (workspace_id,))
+    return found["currency"] if found else None
 
 
 def _role(connection: Conn, workspace_id: str, actor: Mapping[str, Any]) -> str | None:

@@ -84,6 +84,8 @@ class Line:
             try:
                 status, headers, body = _sent(self._adapter, self._request(ask))
             except requests.RequestException as fault:
+                if outbound.leads_inside(fault):
+                    raise PullError(f"{ask.path}: the name of the address leads inside a network", retry=True) from None
                 # The fault's text holds the address with the credential in it; its class says enough.
                 status, headers, body, what = 0, {}, b"", f"no answer: {type(fault).__name__}"
             else:

@@ -19,7 +19,7 @@ from billing.store.ledger import Book
 from billing.store.memory import SqlMemory
 from workers import judging
 from workers.money import Money, refunding
-from workers.settle import pins_of, refolded, settle_fully, stand, stricter
+from workers.settle import PATIENT_STEPS, pins_of, refolded, settle_fully, stand, stricter
 
 #: Other words a caller may use for what can be quoted, besides the commands' own names.
 WORDS = {"start": "subscription", "add_members": "members", "seats": "members"}
@@ -62,7 +62,7 @@ def quote(connection: Conn, collect: str, workspace_id: str, body: Body) -> dict
 def _settled(connection: Conn, collect: str, workspace_id: str) -> Row:
     """The locked workspace, settled up to its now: also when a period opens between the settling and the looking."""
     while True:
-        settle_fully(connection, workspace_id, collect)
+        settle_fully(connection, workspace_id, collect, most=PATIENT_STEPS)
         workspace = workspaces.locked(connection, workspace_id)
         if workspace["due_at"] is None or workspace["due_at"] > workspace["now"]:
             return workspace

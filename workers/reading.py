@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import count
 
 import psycopg
 
@@ -21,22 +22,35 @@ _POISON = (psycopg.DataError, psycopg.IntegrityError, ArithmeticError, LookupErr
 BATCH = 500
 
 
+#: Batches read before what they touched is settled: a flood must not keep its own, or others', money waiting.
+ROUND = 4
+
+
 def read(database: Database, connection_id: str) -> set[str]:
     """Read every kept delivery of a connection; answers the workspaces that have something to settle.
 
     Reading again what was read changes nothing. Raises UnavailableError.
     """
+    return set().union(*rounds(database, connection_id))
+
+
+def rounds(database: Database, connection_id: str) -> Iterator[set[str]]:
+    """As `read`, a few batches at a time: the workspaces of each round, until nothing is kept any more."""
     touched: set[str] = set()
-    while True:
+    for turn in count(1):
         try:
             with database.transaction("read") as connection:
-                count, workspaces = read_batch(connection, connection_id)
+                found, workspaces = read_batch(connection, connection_id)
         except _POISON:
             _LOG.exception("a batch of %s cannot be filed; its deliveries are read one by one", connection_id)
-            count, workspaces = _one_by_one(database, connection_id)
+            found, workspaces = _one_by_one(database, connection_id)
         touched |= workspaces
-        if count < BATCH:
-            return touched
+        if found < BATCH:
+            break
+        if turn % ROUND == 0:
+            yield touched
+            touched = set()
+    yield touched
 
 
 def _one_by_one(database: Database, connection_id: str) -> tuple[int, set[str]]:

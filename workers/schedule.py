@@ -51,7 +51,7 @@ def run_next(
         "lease": LEASE_MINUTES,
         "hints": HINTS_S,
     }
-    with database.reading() as connection:
+    with database.transaction("reconcile.lease") as connection:
         row = one(connection, _NEXT, values)
     if row is None:
         return None

@@ -5,10 +5,12 @@ difference, open at most one charge per due instant; each step is one transactio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 
 from billing.core import calendar
 from billing.core.classification import Policy
 from billing.core.course import Course, Stretch
+from billing.core.errors import UnavailableError
 from billing.core.facts import Fact
 from billing.core.incremental import Change, Ground, advance
 from billing.core.life import course
@@ -29,6 +31,8 @@ from workers.sending import Outbox
 FACTS_A_STEP = 20_000
 #: Facts named at most as what made a line vanish.
 _CAUSES = 100
+#: Steps that somebody who waits for an answer waits for.
+PATIENT_STEPS = 200
 #: What shadow computes is never sent, whatever else holds it; what paused holds is sent once it is lifted.
 _STRICTNESS = ("live", "paused", "shadow")
 
@@ -119,13 +123,16 @@ def settle_step(
     return replace(step, more=plan.more)
 
 
-def settle_fully(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True) -> None:
+def settle_fully(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True, most: int = 0) -> None:
     """Every step that is due, inside the caller's transaction: for commands, which are judged on settled ground.
 
-    `hear` False: what a command brings about is settled alone; facts filed meanwhile wait (law 11).
+    `hear` False: what a command brings about is settled alone; facts filed meanwhile wait (law 11). Raises
+    UnavailableError when more than `most` steps are due (0: however many): the workers are on their way there.
     """
+    steps = count(1)
     while settle_step(connection, workspace_id, collect, hear=hear).more:
-        pass
+        if next(steps) == most:
+            raise UnavailableError("the workspace is still being settled up to its now; ask again")
 
 
 def stricter(service: str, workspace: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from billing.core.errors import SekisuError
 from billing.settings import Settings
-from billing.store import charges, idempotency, months, workspaces
+from billing.store import charges, idempotency, months
 from workers import commands, reading, schedule
-from workers.jobs import Jobs
+from workers.bell import Bell
+from workers.jobs import CROWD, Jobs
 
 _LOG = logging.getLogger("sekisu.ticker")
 #: Seconds between two sweeps.
@@ -27,7 +28,7 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
     if stop is None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ended.set())
-    jobs = Jobs(settings)
+    jobs, bell = Jobs(settings), Bell(settings.redis_url)
     # Apart: a tool that asks to wait must not hold up time.
     pulls = threading.Thread(
         target=schedule.run, args=(jobs.database, settings, jobs.settle_all, ended), name="reconcile", daemon=True
@@ -35,25 +36,28 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
     pulls.start()
     sweeps = 0
     while not ended.is_set():
-        _guarded(lambda: sweep(jobs))
+        _guarded(lambda: sweep(jobs, bell))
         if sweeps % _TIDY_EVERY == 0:
             _guarded(lambda: tidy(jobs))
         sweeps += 1
         ended.wait(SWEEP_S)
 
 
-def sweep(jobs: Jobs) -> int:
-    """One sweep; answers how many connections and workspaces it found. Raises UnavailableError."""
+def sweep(jobs: Jobs, bell: Bell) -> int:
+    """One sweep; answers how many connections and workspaces it found. A crowd is shared with the workers.
+
+    Raises UnavailableError.
+    """
     connections = reading.due(jobs.database, GRACE_S, MOST)
     for connection_id in connections:
         jobs.read(connection_id)
-    with jobs.database.reading() as connection:
-        due = workspaces.due(connection, MOST)
-    jobs.settle_all(due)
+    due = jobs.settle_due()
+    if due >= CROWD:
+        bell.crowd(jobs.settings.worker_processes)
     jobs.callbacks()
     jobs.send()
     jobs.papers()
-    return len(connections) + len(due)
+    return len(connections) + due
 
 
 def tidy(jobs: Jobs) -> None:

@@ -10,11 +10,12 @@ import time
 from flask import Flask, Response, request
 
 from bench.peer.store import pool
-from bench.peer.tasks import charge_join
+from bench.peer.tasks import count_member
 
 TOLERANCE_SECONDS = 300
 KEY = base64.b64decode(os.environ["PEER_SECRET"].removeprefix("whsec_"))
-INSERT = """INSERT INTO events (id, workspace, member, at, body) VALUES (%s, %s, %s, %s, %s)
+COUNTED = ("member.joined", "member.left")
+INSERT = """INSERT INTO events (id, kind, workspace, member, at, body) VALUES (%s, %s, %s, %s, %s, %s)
             ON CONFLICT (id) DO NOTHING RETURNING id"""
 
 app = Flask(__name__)
@@ -40,10 +41,10 @@ def webhook(connection: str) -> Response:
     event = json.loads(body)
     data = event["data"]
     with pool().connection() as connection_:
-        row = (event_id, data["workspace"], data["member"]["id"], event["timestamp"], body)
+        row = (event_id, event["type"], data["workspace"], data["member"]["id"], event["timestamp"], body)
         kept = connection_.execute(INSERT, row).fetchone()
-    if kept and event["type"] == "member.joined":
-        charge_join.delay(event_id)
+    if kept and event["type"] in COUNTED:
+        count_member.delay(event_id)
     return Response(status=200)
 
 

@@ -9,12 +9,14 @@ from psycopg_pool import ConnectionPool
 
 SCHEMA = """
 CREATE TABLE workspaces (
-    id text PRIMARY KEY, seats integer NOT NULL, unit_amount bigint NOT NULL, currency text NOT NULL,
+    id text PRIMARY KEY, seats integer NOT NULL, occupied integer NOT NULL,
+    unit_amount bigint NOT NULL, currency text NOT NULL,
     period_start date NOT NULL, period_end date NOT NULL
 );
 CREATE TABLE events (
-    id text PRIMARY KEY, workspace text NOT NULL REFERENCES workspaces, member text NOT NULL, at timestamptz NOT NULL,
-    body bytea NOT NULL, received_at timestamptz NOT NULL DEFAULT now()
+    id text PRIMARY KEY, kind text NOT NULL, workspace text NOT NULL REFERENCES workspaces, member text NOT NULL,
+    at timestamptz NOT NULL, body bytea NOT NULL, received_at timestamptz NOT NULL DEFAULT now(),
+    counted boolean NOT NULL DEFAULT false
 );
 CREATE TABLE charges (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(), event_id text NOT NULL UNIQUE REFERENCES events,
@@ -40,7 +42,7 @@ def create(url: str) -> None:
 
 def add_workspaces(url: str, ids: list[str]) -> None:
     """Workspaces with one seat of 11999 cents a year, a quarter of the year gone."""
-    row = "INSERT INTO workspaces VALUES (%s, 1, 11999, 'USD', current_date - 91, current_date + 274)"
+    row = "INSERT INTO workspaces VALUES (%s, 1, 1, 11999, 'USD', current_date - 91, current_date + 274)"
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.executemany(row, [(name,) for name in ids])
 
@@ -54,3 +56,12 @@ def tally(url: str) -> tuple[int, int, int]:
     if row is None:
         raise LookupError("an aggregate gave no row")
     return int(row[0]), int(row[1]), int(row[2])
+
+
+def waiting(url: str) -> int:
+    """Events that are neither counted nor paid for."""
+    query = """SELECT count(*) FROM events e WHERE NOT counted
+               AND NOT EXISTS (SELECT FROM charges c WHERE c.event_id = e.id AND c.status = 'paid')"""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

@@ -1,4 +1,4 @@
-"""The peer's work: one Celery task per event, one charge per join."""
+"""The peer's work: one Celery task per event, one charge per join that finds no free seat."""
 
 import logging
 import os
@@ -27,11 +27,16 @@ celery.conf.update(
     broker_connection_retry_on_startup=True,
 )
 
-EVENT = "SELECT workspace, at FROM events WHERE id = %s"
-LOCK = "SELECT unit_amount, currency, period_start, period_end FROM workspaces WHERE id = %s FOR UPDATE"
-SEAT = "UPDATE workspaces SET seats = seats + 1 WHERE id = %s"
+EVENT = "SELECT workspace, at, kind FROM events WHERE id = %s"
+LOCK = """SELECT unit_amount, currency, period_start, period_end, seats - occupied FROM workspaces
+          WHERE id = %s FOR UPDATE"""
+SEAT = "UPDATE workspaces SET seats = seats + 1, occupied = occupied + 1 WHERE id = %s"
+#: A leave, or a join that finds a free seat: counted once, however often the task is delivered.
+COUNT = """WITH first AS (UPDATE events SET counted = true WHERE id = %(event)s AND NOT counted RETURNING workspace)
+           UPDATE workspaces SET occupied = occupied + %(by)s WHERE id IN (SELECT workspace FROM first)"""
 CHARGE = """INSERT INTO charges (event_id, workspace, seats, amount, currency) VALUES (%s, %s, 1, %s, %s)
             ON CONFLICT (event_id) DO NOTHING RETURNING id, workspace, amount, currency"""
+BOUGHT = "SELECT FROM charges WHERE event_id = %s"
 OPEN = "SELECT id, workspace, amount, currency FROM charges WHERE event_id = %s AND status = 'open'"
 PAID = "UPDATE charges SET status = 'paid', reference = %s, paid_at = now() WHERE id = %s AND status = 'open'"
 
@@ -50,18 +55,25 @@ def prorated(unit_amount: int, start: date, end: date, day: date) -> int:
 
 
 def book(connection: Connection[TupleRow], event_id: str) -> TupleRow | None:
-    """Counts the seat and opens the charge, once per event; None when the charge is paid already.
+    """Counts the person, and opens the charge of a seat that must be bought, once per event; None when nothing is
+    left to pay.
 
     Raises LookupError when there is no such event or workspace.
     """
     event = connection.execute(EVENT, (event_id,)).fetchone()
     if event is None:
         raise LookupError(f"no event {event_id}")
-    workspace, at = event
+    workspace, at, kind = event
     locked = connection.execute(LOCK, (workspace,)).fetchone()
     if locked is None:
         raise LookupError(f"no workspace {workspace}")
-    unit_amount, currency, start, end = locked
+    unit_amount, currency, start, end, free = locked
+    if kind == "member.left":
+        connection.execute(COUNT, {"event": event_id, "by": -1})
+        return None
+    if free > 0 and connection.execute(BOUGHT, (event_id,)).fetchone() is None:
+        connection.execute(COUNT, {"event": event_id, "by": 1})
+        return None
     amount = prorated(unit_amount, start, end, at.date())
     charge = connection.execute(CHARGE, (event_id, workspace, amount, currency)).fetchone()
     if charge is None:  # a second delivery of the task: finish what the first one left
@@ -85,8 +97,8 @@ def send(charge: tuple[Any, ...]) -> str:
 
 
 @celery.task(autoretry_for=(requests.RequestException,), retry_backoff=True, max_retries=20)  # type: ignore[untyped-decorator]
-def charge_join(event_id: str) -> None:
-    """One join to one paid charge, in two transactions with the POST between them."""
+def count_member(event_id: str) -> None:
+    """One join to one paid charge, in two transactions with the POST between them; a leave frees the seat."""
     with pool().connection() as connection, connection.transaction():
         charge = book(connection, event_id)
     if charge is None:

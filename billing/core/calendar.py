@@ -54,11 +54,7 @@ def period_start(anchor: date, months: int, n: int) -> date:
 def period_of(anchor: date, months: int, day: date) -> int:
     """The number of the period that `day` lies in; negative before the anchor."""
     n = ((day.year - anchor.year) * 12 + day.month - anchor.month) // months
-    while period_start(anchor, months, n) > day:
-        n -= 1
-    while period_start(anchor, months, n + 1) <= day:
-        n += 1
-    return n
+    return n - 1 if period_start(anchor, months, n) > day else n
 
 
 def written(instant: datetime) -> str:

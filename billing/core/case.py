@@ -94,7 +94,6 @@ def terms_asked(body: Body, case: Case, interval: str | None = None) -> Terms:
     if wanted not in offers:
         rule = "BL-19" if next(iter(offers.values())).rules.methods else "TR-21"
         raise InvalidError(f"interval must be one of {', '.join(offers)}, not {wanted!r} ({rule})", rule=rule)
-    one_currency(offers[wanted], case)
     return offers[wanted]
 
 

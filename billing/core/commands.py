@@ -44,6 +44,7 @@ def trial(body: Body, case: Case) -> Verdict:
     terms = terms_asked(body, case)
     rules = terms.rules
     not_gone(case)
+    one_currency(terms, case)
     if case.course.trial is not None:
         raise RefusedError("B-20", "a trial runs; it cannot change its plan or begin again")
     if case.course.running or case.course.stretches:
@@ -94,6 +95,7 @@ def registration(body: Body, case: Case) -> Verdict:
     if method is None:
         raise RefusedError("BL-07", "registration needs a payment method and a term")
     pays(terms, str(method))
+    one_currency(terms, case)
     data = {"subscription": case.new, "terms": plans.written(terms), "payment_method": str(method)}
     return Verdict("registration.completed", data | ({} if running else {"reopened": True}))
 
@@ -119,6 +121,7 @@ def start(body: Body, case: Case) -> Verdict:
     may_act("subscription", next(iter(offers.values())), case)
     terms = terms_asked(body, case)
     not_gone(case)
+    one_currency(terms, case)
     if case.course.running or case.course.trial is not None:
         raise ConflictError("the workspace has a subscription already")
     if case.course.state == "closed" and terms.rules.reopen == "support" and case.role != "operator":

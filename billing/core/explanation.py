@@ -53,8 +53,7 @@ def explain(entry: Mapping[str, Any], facts: Sequence[Mapping[str, Any]], zone: 
 
 def describe(kind: str, seats: int, plan: str = "") -> str:
     """A line's one-line description, in English."""
-    text = _KINDS.get(kind, _KINDS["option"] if kind.startswith("option:") else "{n} {seats}")
-    told = text.format(
+    told = _KINDS.get(kind, "{n} {seats}").format(
         n=seats, seats="seat" if seats == 1 else "seats", licences="licence" if seats == 1 else "licences"
     )
     if kind.startswith("option:"):
@@ -70,7 +69,6 @@ _KINDS = {
     "licences_bought": "{n} {licences} bought automatically, prorated",
     "plan_changed": "change to a larger plan, {n} {seats}, prorated",
     "interval_credit": "unused part of {n} {seats}, given back",
-    "option": "",
 }
 
 

@@ -125,7 +125,7 @@ def written(terms: Terms) -> dict[str, Any]:
 
 def read(data: Mapping[str, Any]) -> Terms:
     """Terms from their JSON; fields that are not there (older rows) have their defaults."""
-    return read_text(json.dumps(data, sort_keys=True))
+    return read_text(json.dumps(data, sort_keys=True, default=str))
 
 
 @lru_cache(maxsize=4096)

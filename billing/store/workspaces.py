@@ -69,14 +69,15 @@ def due(connection: Conn, limit: int) -> list[str]:
         connection,
         # At random: workspaces that cannot be settled must not stand before the others for ever.
         """SELECT id FROM (
-               SELECT w.id FROM workspace w LEFT JOIN clock c ON c.id = w.clock_id
-               WHERE w.due_at <= COALESCE(c.now, clock_timestamp())
+               (SELECT id FROM workspace WHERE due_at <= now() AND clock_id IS NULL LIMIT %(some)s)
+               UNION
+               (SELECT w.id FROM clock c JOIN workspace w ON w.clock_id = c.id AND w.due_at <= c.now LIMIT %(some)s)
                UNION
                SELECT f.workspace_id FROM fact f JOIN workspace w ON w.id = f.workspace_id
                LEFT JOIN clock c ON c.id = w.clock_id
                WHERE f.settled_at IS NULL AND f.at <= GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)
-           ) AS found ORDER BY random() LIMIT %s""",
-        (limit,),
+           ) AS found ORDER BY random() LIMIT %(limit)s""",
+        {"limit": limit, "some": 20 * limit},
     )
     return [row["id"] for row in found]
 

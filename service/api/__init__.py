@@ -2,13 +2,13 @@
 
 import json
 
-from flask import Flask, Response
+from flask import Flask, Response, g
 from flask.json.provider import DefaultJSONProvider
 
 from billing.settings import Settings
 from billing.store.db import Database
 from service import problem
-from service.api import auth, docs, faults, here, spec
+from service.api import auth, docs, faults, here, spec, witness
 from service.api.accounts import ACCOUNTS, KEYS
 from service.api.audit import AUDIT
 from service.api.books import BOOKS
@@ -55,12 +55,13 @@ def register(app: Flask, settings: Settings, db: Database, bell: here.Bell) -> N
     # flask-smorest has put its own way of saying no in place of ours.
     problem.register(app)
     faults.register(app)
+    witness.register(app, db)
     described = json.dumps(spec.document(api))
 
     def openapi() -> Response:
         key = auth.bearer()
         with db.reading() as connection:
-            auth.identify(connection, settings.api_key, key)
+            g.caller = auth.identify(connection, settings.api_key, key)
         return Response(described, content_type="application/json")
 
     app.add_url_rule("/docs", "docs", docs.page)

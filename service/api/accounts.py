@@ -1,16 +1,17 @@
 """Accounts and their keys; only an admin key comes here."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from billing.core import registration
 from billing.core.errors import InvalidError
 from billing.store import accounts, keys
 from billing.store.db import Row
 from service.api import here, paging
-from service.api.auth import SCOPES
+from service.api.auth import SCOPES, USUAL_SCOPES
 from service.api.faults import FieldsError
 from service.api.fields import Instant, flag, one_of, page_of, text
 from service.api.resource import Resource
@@ -83,12 +84,24 @@ class Account(Schema):
 
 
 class NewKey(Schema):
-    """A key acts in one account only; with `account_id` null it is another admin key."""
+    """A key acts in one account only; with `account_id` null it is another admin key.
+
+    `read`: every GET. `write`: everything else. `commands`: of that only commands and their quotes. `metrics`, of an
+    admin key: /metrics. Left out: read and write.
+    """
 
     account_id = text(load_default=accounts.DEFAULT, allow_none=True)
     scopes = fields.List(
-        one_of(*SCOPES), load_default=lambda: list(SCOPES), validate=validate.Length(min=1, max=len(SCOPES))
+        one_of(*SCOPES), load_default=lambda: list(USUAL_SCOPES), validate=validate.Length(min=1, max=len(SCOPES))
     )
+
+    @validates_schema
+    def metrics_are_of_all(self, data: Mapping[str, Any], **_: object) -> None:
+        """Raises ValidationError for a key of one account that shall read the metrics, which are of all."""
+        if "metrics" in data["scopes"] and data["account_id"] is not None:
+            raise ValidationError(
+                "The metrics are of every account; only a key with account_id null reads them.", "scopes"
+            )
 
 
 class Key(Schema):

@@ -12,7 +12,12 @@ from service.api import here
 from service.api.faults import ForbiddenError, UnauthorizedError
 from service.api.here import Caller
 
-SCOPES = ("read", "write")
+#: What a key may do. `read`: every GET. `write`: every other method. `commands`: of these only commands and their
+#: quotes. `metrics`: an admin key's, for /metrics alone. An admin key (one of no account) may besides do what is the
+#: admin's, as far as its scopes go.
+SCOPES = ("read", "write", "commands", "metrics")
+#: What a key gets when nothing is said.
+USUAL_SCOPES = ("read", "write")
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -35,11 +40,14 @@ def identify(connection: Conn, admin_key: str, key: str) -> Caller:
     return Caller(row["id"], row["account_id"], frozenset(row["scopes"]))
 
 
-def permit(caller: Caller, method: str, *, admin_only: bool) -> None:
-    """Raises ForbiddenError when the key's scopes do not cover the method, or an account key asks for the admin's."""
-    needed = "read" if method in _READING else "write"
-    if needed not in caller.scopes:
-        raise ForbiddenError(f"this key lacks the scope {needed!r}")
+def permit(caller: Caller, method: str, *, admin_only: bool, also: str | None = None) -> None:
+    """Raises ForbiddenError when the key's scopes do not cover the method, or an account key asks for the admin's.
+
+    `also` is a narrower scope that is enough to write here.
+    """
+    enough = ["read"] if method in _READING else [name for name in (also, "write") if name]
+    if caller.scopes.isdisjoint(enough):
+        raise ForbiddenError(f"this key lacks the scope {' or '.join(map(repr, enough))}")
     if admin_only and not caller.admin:
         raise ForbiddenError("only an admin key may do this")
 

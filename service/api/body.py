@@ -1,6 +1,8 @@
 """Bodies and queries: read once, capped, parsed strictly, every fault named by its field."""
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -12,6 +14,7 @@ from billing.core.errors import InvalidError, NotFoundError
 from service.api.faults import FieldsError, MediaTypeError, NotJsonError, TooLargeError
 from service.receiver.request import capped_body
 
+_NO_TEXT = re.compile("[\\0\ud800-\udfff]")
 #: How deep arrays and objects of a body may nest; the deepest of ours is four.
 DEPTH = 32
 
@@ -36,17 +39,33 @@ def json_body() -> Any:
     if g.raw_body and not request.is_json:
         raise MediaTypeError("send the body with `Content-Type: application/json`")
     try:
-        value = json.loads(g.raw_body.decode("utf-8"), parse_constant=_no_constant)
+        text = g.raw_body.decode("utf-8")
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as fault:
         raise NotJsonError(f"the body is not JSON: {fault}") from fault
     for text in _texts(value, DEPTH):
-        if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        if _NO_TEXT.search(text):
             raise InvalidError("a text of the body holds a character that is none: NUL, or half of a surrogate pair")
     return value
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(written: str) -> float:
+    number = float(written)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object. Of a name that stands twice one reader takes the first value and another the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
 
 
 def _texts(value: object, depth: int) -> Iterator[str]:

@@ -132,6 +132,24 @@ class Rerate(Command):
     n = Whole(required=True)
 
 
+#: What each command carries, by the name it has in a quote and in the audit.
+BODIES: Mapping[str, type[Command]] = {
+    "subscription": Start,
+    "trial": StartTrial,
+    "registration": Register,
+    "licences": Licences,
+    "plan-change": ChangePlan,
+    "interval-change": ChangeInterval,
+    "payment-method": ChangeMethod,
+    "cancellation": Plain,
+    "refund": Plain,
+    "migration": Migrate,
+    "option": OrderOption,
+    "late-facts": LateVerdict,
+    "rerate": Rerate,
+}
+
+
 class Period(Schema):
     """A stretch of paid time, the end not in it."""
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from marshmallow import Schema
-
 from billing.core import calendar
 from billing.core.course import Course
 from billing.core.errors import RefusedError
@@ -13,12 +11,17 @@ from billing.store.db import savepoint
 from service.api import command_bodies as bodies
 from service.api import here
 from service.api.resource import Resource
+from service.problem import request_id
 from workers import commands
 
-COMMANDS = Resource("commands", "Commands: trial, registration, subscription, licences and what changes or ends them.")
+COMMANDS = Resource(
+    "commands",
+    "Commands: trial, registration, subscription, licences and what changes or ends them.",
+    scope="commands",
+)
 
 
-def _route(path: str, command: str, given: type[Schema], told: str) -> Callable[..., Any]:
+def _route(path: str, command: str, told: str) -> Callable[..., Any]:
     """Declare one command's route."""
 
     def view(body: dict[str, Any], workspace_id: str) -> dict[str, Any]:
@@ -26,13 +29,15 @@ def _route(path: str, command: str, given: type[Schema], told: str) -> Callable[
 
     view.__name__ = command.replace("-", "_")
     view.__doc__ = told
+    given = bodies.BODIES[command]
     declared: Callable[..., Any] = COMMANDS.post(f"/workspaces/<workspace_id>/{path}", bodies.Subscription, given)(view)
     return declared
 
 
 def _give(workspace_id: str, command: str, body: dict[str, Any]) -> dict[str, Any]:
     views.require(here.connection(), here.scope(), workspace_id)
-    collect, actor = here.house().settings.collect, body.pop("actor")
+    collect = here.house().settings.collect
+    actor = body.pop("actor") | {"key_id": here.caller().key_id, "request_id": request_id()}
     here.afterwards(here.house().bell.send)
     try:
         with savepoint(here.connection()):
@@ -88,20 +93,17 @@ def _period(course: Course, workspace: dict[str, Any]) -> dict[str, Any] | None:
 
 
 start_subscription = _route(
-    "subscription",
-    "subscription",
-    bodies.Start,
-    "Start a subscription; the first charge is for everyone who is billable now.",
+    "subscription", "subscription", "Start a subscription; the first charge is for everyone who is billable now."
 )
-start_trial = _route("trial", "trial", bodies.StartTrial, "Start a free trial.")
-register = _route("registration", "registration", bodies.Register, "Register a trial formally (正式登録).")
-change_licences = _route("licences", "licences", bodies.Licences, "Buy licences, or give some up.")
-change_plan = _route("plan-change", "plan-change", bodies.ChangePlan, "Change the plan, up at once or down at renewal.")
-change_interval = _route("interval-change", "interval-change", bodies.ChangeInterval, "Change the interval.")
-change_method = _route("payment-method", "payment-method", bodies.ChangeMethod, "Change how it is paid.")
-cancel = _route("cancellation", "cancellation", bodies.Plain, "Cancel at the end of the paid period.")
-ask_refund = _route("refund", "refund", bodies.Plain, "Ask for a refund, where the plan has one (TR-26).")
-migrate = _route("migration", "migration", bodies.Migrate, "Move a lone user's contract into another (CW-16).")
-order_option = _route("options", "option", bodies.OrderOption, "Order an option.")
-accept_late = _route("late-facts", "late-facts", bodies.LateVerdict, "Let old facts move money from their own instant.")
-rerate = _route("rerate", "rerate", bodies.Rerate, "Price an opened period anew; quote it first (command rerate).")
+start_trial = _route("trial", "trial", "Start a free trial.")
+register = _route("registration", "registration", "Register a trial formally (正式登録).")
+change_licences = _route("licences", "licences", "Buy licences, or give some up.")
+change_plan = _route("plan-change", "plan-change", "Change the plan, up at once or down at renewal.")
+change_interval = _route("interval-change", "interval-change", "Change the interval.")
+change_method = _route("payment-method", "payment-method", "Change how it is paid.")
+cancel = _route("cancellation", "cancellation", "Cancel at the end of the paid period.")
+ask_refund = _route("refund", "refund", "Ask for a refund, where the plan has one (TR-26).")
+migrate = _route("migration", "migration", "Move a lone user's contract into another (CW-16).")
+order_option = _route("options", "option", "Order an option.")
+accept_late = _route("late-facts", "late-facts", "Let old facts move money from their own instant.")
+rerate = _route("rerate", "rerate", "Price an opened period anew; quote it first (command rerate).")

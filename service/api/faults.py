@@ -1,12 +1,16 @@
 """What the API says when it says no: one table from faults to HTTP statuses."""
 
 from collections.abc import Mapping
+from itertools import islice
 
 import psycopg
 from flask import Flask, Response
 
 from billing.core.errors import ConflictError, InvalidError, NotFoundError, RefusedError, SekisuError, UnavailableError
 from service.problem import RETRY_AFTER, problem
+
+#: Wrong fields that are named in one answer, and letters of each one's path and message.
+_MOST_TOLD, _LONGEST = 50, 200
 
 
 class UnauthorizedError(SekisuError):
@@ -40,11 +44,18 @@ class TooLargeError(SekisuError):
 
 
 class FieldsError(InvalidError):
-    """Fields of the body or the query are wrong; `errors` maps each one's path to what is wrong with it."""
+    """Fields of the body or the query are wrong; `errors` maps each one's path to what is wrong with it.
+
+    Of many the first are told, and of what is long the beginning: paths and messages quote the sender's own words.
+    """
 
     def __init__(self, errors: Mapping[str, list[str]]) -> None:
-        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in errors.items()))
-        self.errors = dict(errors)
+        told = {
+            name[:_LONGEST]: [message[:_LONGEST] for message in messages[:_MOST_TOLD]]
+            for name, messages in islice(errors.items(), _MOST_TOLD)
+        }
+        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in told.items()))
+        self.errors = told
 
 
 _STATUS: tuple[tuple[type[SekisuError], int], ...] = (

@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import EXCLUDE, INCLUDE, Schema, fields, post_load, validate
 
 from billing.core.explanation import describe
 from billing.store import views
 from service.api import here
-from service.api.command_bodies import Actor, Opening
+from service.api.command_bodies import BODIES, Actor, Opening
 from service.api.faults import FieldsError
 from service.api.fields import MAX_INT, Instant, Whole, flag, text
 from service.api.resource import Resource
 from service.api.schemas import Line
 from workers import quotes, whatif
 
-QUOTES = Resource("quotes", "Quotes: what a command would post, computed by the function that would post it.")
+QUOTES = Resource(
+    "quotes", "Quotes: what a command would post, computed by the function that would post it.", scope="commands"
+)
 
 
 class QuoteRequest(Schema):
@@ -36,18 +38,17 @@ class QuoteRequest(Schema):
     remove = Whole(least=1)
     delta = Whole(least=-MAX_INT)
     count = Whole(least=1)
-    members = fields.List(fields.Raw(), validate=validate.Length(min=1))
+    members = fields.List(fields.Dict(), validate=validate.Length(min=1))
 
-    @validates_schema
-    def whole(self, data: Mapping[str, Any], **_: object) -> None:
-        """Raises ValidationError when a start lacks what it needs."""
-        needed = {"subscription": ("plan", "interval"), "plan-change": ("plan",), "interval-change": ("interval",)}
-        needed |= {"trial": ("plan",), "payment-method": ("payment_method",), "migration": ("into",)}
-        command = str(data.get("command"))
-        names = needed.get(quotes.WORDS.get(command, command), ())
-        missing = {name: ["Missing data for required field."] for name in names if not data.get(name)}
-        if missing:
-            raise ValidationError(missing)
+    @post_load(pass_original=True)
+    def as_commanded(self, data: dict[str, Any], original: Mapping[str, Any], **_: object) -> dict[str, Any]:
+        """What the command would carry, read as the command reads it. Raises ValidationError as it would."""
+        command = quotes.WORDS.get(data["command"], data["command"])
+        if command not in BODIES:
+            return data
+        given = {name: value for name, value in original.items() if name != "actor"}
+        carried: dict[str, Any] = BODIES[command](unknown=EXCLUDE, partial=("actor",)).load(given)
+        return data | carried
 
 
 class Quote(Schema):

@@ -13,7 +13,7 @@ from marshmallow import Schema
 from billing.core.errors import RefusedError, SekisuError
 from billing.store import idempotency
 from billing.store.db import Conn, savepoint
-from service.api import auth, body, here
+from service.api import auth, body, here, witness
 from service.api.faults import FieldsError, answer
 
 View = Callable[..., Any]
@@ -29,10 +29,12 @@ LONGEST_KEY = 255
 class Resource:
     """The routes of one kind of thing, below one path."""
 
-    def __init__(self, name: str, description: str, *, admin_only: bool = False) -> None:
+    def __init__(self, name: str, description: str, *, admin_only: bool = False, scope: str | None = None) -> None:
+        """`scope` is a narrower one than `write` that is enough to write here."""
         self.blueprint = Blueprint(name, __name__, url_prefix="/v1", description=description)
         self.blueprint.ARGUMENTS_PARSER = _PARSER
         self._admin_only = admin_only
+        self._scope = scope
 
     def get(self, path: str, answer_schema: type[Schema], query: type[Schema] | None = None) -> Decorator:
         """A reading route; the view gets the path's ids and the query."""
@@ -72,14 +74,14 @@ class Resource:
                 wrapped = self.blueprint.arguments(given, location=place)(wrapped)
             if method == "POST":
                 wrapped = self.blueprint.doc(parameters=["IdempotencyKey"])(wrapped)
-            served = _served(wrapped, admin_only=self._admin_only)
+            served = _served(wrapped, admin_only=self._admin_only, scope=self._scope)
             self.blueprint.add_url_rule(path, view.__name__, served, methods=[method])
             return view
 
         return declare
 
 
-def _served(view: View, *, admin_only: bool) -> View:
+def _served(view: View, *, admin_only: bool, scope: str | None) -> View:
     """The view in one transaction of its own, for a known key; bells ring after the commit."""
 
     view.__dict__["provide_automatic_options"] = False  # Flask's own answer to OPTIONS asks for no key
@@ -93,8 +95,9 @@ def _served(view: View, *, admin_only: bool) -> View:
         with house.db.transaction("api") as connection:
             g.connection = connection
             g.caller = auth.identify(connection, house.settings.api_key, key)
-            auth.permit(g.caller, request.method, admin_only=admin_only)
+            auth.permit(g.caller, request.method, admin_only=admin_only, also=scope)
             response = _once(connection, lambda: view(*args, **kwargs))
+            witness.written(connection, response)
         for ring in g.afterwards:
             ring()
         response.headers["Cache-Control"] = "no-store"

@@ -1,5 +1,6 @@
-"""Measures this machine against a hand-written peer (needs a source checkout)."""
+"""Measures this machine against what it must reach (needs a source checkout)."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,18 +18,18 @@ class NoBenchError(SekisuError):
     code = "no_bench"
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ROW]... [--quick] [--json]")
+@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ROW]... [--quick] [--json] [--chart FILE]")
 def command(arguments: tuple[str, ...]) -> None:
-    """Measures each ROW (without one: all) as ratios in one run; the exit code is that of `python -m bench`."""
+    """Measures each ROW (without one: all) in one run; arguments and exit code are those of `python -m bench`."""
     run(_ROOT, arguments)
 
 
 def run(root: Path, arguments: tuple[str, ...]) -> None:
-    """Run each row in turn and exit with the worst code. Raises NoBenchError where there is no bench."""
+    """Run the bench from where the caller stands and exit with its code. Raises NoBenchError where there is none."""
     if not (root / "bench" / "__main__.py").is_file():
         raise NoBenchError("the bench is not in the wheel; clone the source and run `make bench` there")
-    options = [argument for argument in arguments if argument.startswith("-")]
-    rows = [[argument] for argument in arguments if not argument.startswith("-")] or [[]]
-    program = [sys.executable, "-m", "bench"]
-    sys.exit(max(subprocess.run([*program, *row, *options], cwd=root, check=False).returncode for row in rows))
+    # -P: the folder the caller stands in is no place to import from.
+    program = [sys.executable, "-P", "-m", "bench", *arguments]
+    paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
+    sys.exit(subprocess.run(program, env={**os.environ, "PYTHONPATH": paths}, check=False).returncode)

@@ -6,7 +6,8 @@ import resource
 from types import ModuleType
 
 import click
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
@@ -19,6 +20,8 @@ from service.cli.ports import check_port
 #: threads than connections: slow senders can never take the last thread from a quick one.
 _CONNECTIONS = 1024
 _THREADS = _CONNECTIONS + 64
+#: Milliseconds that the head of a request may take, and that a connection may lie idle.
+_HEAD_MS = 10_000
 
 
 @click.command()
@@ -35,6 +38,8 @@ def command() -> None:
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,  # one HTTP/2 connection could hold two hundred threads
+        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_MS),
         workers=settings.web_processes,
         blocking_threads=_THREADS,
         backpressure=_CONNECTIONS,

@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 
 from billing.core.errors import UnavailableError
 from billing.payments import callback
+from billing.payments.wire import genuine
 from billing.settings import Settings
 from billing.store import inbox
 from billing.store.db import Database
@@ -33,8 +34,8 @@ def register(app: Flask, settings: Settings, db: Database, bell: Bell, clock: Ca
         if body is None:
             return problem(413, "too_large", f"a body may have at most {settings.max_body_bytes} bytes")
         found = headers(request.environ)
-        if not signature.verify(settings.payment_secret, found, body, clock()):
-            return problem(401, "forged", "the signature does not fit the payment secret")
+        if not genuine(settings.payment_secret, found, body, clock()):
+            return problem(401, "forged", "the signature fits no payment secret")
         try:
             _keep(db, gateway, found[signature.ID], body)
         except UnavailableError as fault:

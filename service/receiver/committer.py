@@ -5,7 +5,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 
 import psycopg
 
@@ -13,31 +12,12 @@ from billing.core.errors import UnavailableError
 from billing.store import inbox
 from billing.store.db import Conn
 from billing.store.inbox import Delivery, Outcome
+from service.receiver.line import Line, Ticket
 
 #: Seconds a request waits for its commit.
 PATIENCE = 2.0
-#: Rows and body bytes of one statement.
-MOST_ROWS = 256
-MOST_BYTES = 4 * 1024 * 1024
 
 _LOG = logging.getLogger("sekisu.receiver")
-
-
-class _Ticket:
-    """One request that waits: `done` is released when `outcome` is set, or left None for a failure."""
-
-    __slots__ = ("delivery", "done", "given_up", "outcome")
-
-    def __init__(self, delivery: Delivery) -> None:
-        self.delivery = delivery
-        self.outcome: Outcome | None = None
-        self.given_up = False
-        self.done = threading.Lock()
-        self.done.acquire()
-
-    def settle(self, outcome: Outcome | None) -> None:
-        self.outcome = outcome
-        self.done.release()
 
 
 class Committer:
@@ -54,17 +34,26 @@ class Committer:
         self._keep = keep
         self._pid = 0
         self._start = threading.Lock()
-        self._queue: SimpleQueue[_Ticket] = SimpleQueue()
+        self._line = Line()
+
+    def check(self, connection_id: str) -> None:
+        """Raises CrowdedError when there is no room for a delivery of this connection."""
+        self._line.check(connection_id)
 
     def keep(self, delivery: Delivery) -> Outcome:
-        """Return once `delivery` is committed. Raises UnavailableError when that did not happen within the patience."""
+        """Return once `delivery` is committed. Raises UnavailableError when that did not happen within the patience,
+        CrowdedError when too many wait.
+        """
         if self._pid != os.getpid():
             self._begin()
-        ticket = _Ticket(delivery)
-        self._queue.put(ticket)
-        if not ticket.done.acquire(timeout=self._patience):
-            ticket.given_up = True
-            raise UnavailableError(f"a delivery waited {self._patience} s for its commit")
+        ticket, line = Ticket(delivery), self._line
+        line.enter(ticket)
+        try:
+            if not ticket.done.acquire(timeout=self._patience):
+                ticket.given_up = True
+                raise UnavailableError(f"a delivery waited {self._patience} s for its commit")
+        finally:
+            line.leave(ticket)
         if ticket.outcome is None:
             raise UnavailableError("a delivery could not be committed")
         return ticket.outcome
@@ -72,15 +61,15 @@ class Committer:
     def _begin(self) -> None:
         with self._start:
             if self._pid != os.getpid():
-                self._queue = SimpleQueue()  # what a parent had in its own is the parent's
+                self._line = Line()  # what a parent had in its own is the parent's
                 writer = _Writer(self._url, self._keep)
-                threading.Thread(target=_run, args=(self._queue, writer), name="committer", daemon=True).start()
+                threading.Thread(target=_run, args=(self._line, writer), name="committer", daemon=True).start()
                 self._pid = os.getpid()
 
 
-def _run(queue: SimpleQueue[_Ticket], writer: "_Writer") -> None:
+def _run(line: Line, writer: "_Writer") -> None:
     while True:
-        batch = _gather(queue)
+        batch = line.take()
         try:
             writer.write(batch)
         except Exception:  # noqa: BLE001 - the one thread all requests depend on must outlive any fault
@@ -88,20 +77,6 @@ def _run(queue: SimpleQueue[_Ticket], writer: "_Writer") -> None:
         for ticket in batch:
             if ticket.done.locked():
                 ticket.settle(None)
-
-
-def _gather(queue: SimpleQueue[_Ticket]) -> list[_Ticket]:
-    """Wait for one ticket, then take all that wait beside it, up to the limits."""
-    batch = [queue.get()]
-    size = len(batch[0].delivery.body)
-    try:
-        while len(batch) < MOST_ROWS and size < MOST_BYTES:
-            ticket = queue.get_nowait()
-            size += len(ticket.delivery.body)
-            batch.append(ticket)
-    except Empty:
-        pass
-    return [ticket for ticket in batch if not ticket.given_up]
 
 
 class _Writer:
@@ -112,7 +87,7 @@ class _Writer:
         self._keep = keep
         self._connection: Conn | None = None
 
-    def write(self, batch: list[_Ticket]) -> None:
+    def write(self, batch: list[Ticket]) -> None:
         """Commit and settle the tickets; those left unsettled failed."""
         if not batch:
             return
@@ -126,7 +101,7 @@ class _Writer:
             for ticket, outcome in zip(batch, outcomes, strict=True):
                 ticket.settle(outcome)
 
-    def _single(self, batch: list[_Ticket], fault: Exception) -> None:
+    def _single(self, batch: list[Ticket], fault: Exception) -> None:
         """One of the batch is bad: try each alone."""
         if len(batch) == 1:
             _LOG.error("delivery %s could not be kept", batch[0].delivery.id, exc_info=fault)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cryptography.fernet import InvalidToken, MultiFernet
 
+from billing.core.errors import UnavailableError
 from billing.store import inbox
 from billing.store.db import Database
 
@@ -15,6 +16,8 @@ from billing.store.db import Database
 FRESH = 1.0
 #: Seconds more that other requests may use it while one asks again.
 STALE = 0.5
+#: Seconds that a request waits for another one that asks the same.
+PATIENCE = 2.0
 #: Connections remembered at a time.
 MOST = 10_000
 
@@ -43,25 +46,30 @@ class Connections:
         self._public_url = public_url
         self._clock = clock
         self._known: dict[str, tuple[float, Connection]] = {}
-        self._asking = threading.Lock()
+        self._asking: dict[str, threading.Lock] = {}
+
+    def remembers(self, connection_id: str) -> bool:
+        """True when this process has met the connection: finding it is cheap, and it is somebody's."""
+        return connection_id in self._known
 
     def find(self, connection_id: str) -> Connection | None:
         """The live connection of this id, or None. Raises UnavailableError when the database does not answer."""
         found = self._known.get(connection_id)
-        if found is None:
-            return self._ask(connection_id)
-        asked, connection = found
-        age = self._clock() - asked
-        if age < FRESH:
-            return connection
-        if age >= FRESH + STALE:
-            return self._ask(connection_id)
-        if not self._asking.acquire(blocking=False):
-            return connection
+        age = self._clock() - found[0] if found else STALE + FRESH
+        if found and age < FRESH:
+            return found[1]
+        # One asks for all: a crowd that asks together would hold up the database, and so itself.
+        asking = self._asking.setdefault(connection_id, threading.Lock())
+        if not asking.acquire(timeout=0 if age < FRESH + STALE else PATIENCE):
+            if found and age < FRESH + STALE:
+                return found[1]
+            raise UnavailableError("a connection could not be looked up in time")
         try:
-            return self._ask(connection_id)
+            again = self._known.get(connection_id)
+            return again[1] if again and self._clock() - again[0] < FRESH else self._ask(connection_id)
         finally:
-            self._asking.release()
+            self._asking.pop(connection_id, None)
+            asking.release()
 
     def anew(self, connection: Connection) -> Connection:
         """The connection as it is now; one removed meanwhile stays as given. Raises UnavailableError."""

@@ -1,4 +1,4 @@
-"""`HEAD|POST /webhooks/{tool}/{connection_id}`: 404, 413, 401, commit, 200, judged in this order."""
+"""`HEAD|POST /webhooks/{tool}/{connection_id}`: 404, 429, 413, 401, commit, 200, judged in this order."""
 
 import logging
 import re
@@ -20,7 +20,11 @@ from service.problem import guard, problem, unavailable
 from service.receiver import judge
 from service.receiver.committer import Committer
 from service.receiver.connections import Connection, Connections
+from service.receiver.line import CrowdedError
 from service.receiver.request import capped_body, drain, headers
+from service.receiver.slow import SLOW
+from service.receiver.turnstile import Turnstile, crowded
+from service.sparing import Sparing
 from workers.bell import Bell
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[!-~]{1,128}")
 _PATH = re.compile(r"/webhooks/([a-z0-9_]+)/([0-9A-Za-z_.-]+)")
 _LOG = logging.getLogger("sekisu.receiver")
+_FORGED, _AWAY = Sparing(), Sparing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +44,27 @@ class Door:
     connections: Connections
     rooms: judge.Rooms
     committer: Committer
+    turnstile: Turnstile
     bell: Bell
     clock: Callable[[], datetime]
     max_body_bytes: int
 
     def answer(self, environ: "WSGIEnvironment", tool: str, connection_id: str) -> Response | None:
         """Judge a request and keep it if it is genuine; None is 200 with an empty body. Never raises."""
+        response = self._answer(environ, tool, connection_id)
+        if response is not None and response.status_code == 429:
+            self.turnstile.hold()
+        return response
+
+    def _answer(self, environ: "WSGIEnvironment", tool: str, connection_id: str) -> Response | None:
         try:
             return self._receive(environ, tool, connection_id)
         except UnavailableError as fault:
-            _LOG.warning("a webhook was turned away: %s", fault)
+            if times := _AWAY.note(connection_id):
+                _LOG.warning("%s webhooks of %s were turned away: %s", times, connection_id, fault)
             return unavailable()
+        except CrowdedError as fault:
+            return crowded(fault)
         except ClientDisconnected:
             return problem(400, "cut_short", "the body ended before its announced length")
         except Exception:  # noqa: BLE001 - the last line of the door: 500 makes the sender come again
@@ -57,14 +72,20 @@ class Door:
             return problem(500, "internal", "something went wrong here; it was written down")
 
     def _receive(self, environ: "WSGIEnvironment", tool: str, connection_id: str) -> Response | None:
+        known = self.connections.remembers(connection_id)
+        if not known and (refusal := self.turnstile.stranger(connection_id)):
+            drain(environ)
+            return refusal
         connection = self.connections.find(connection_id) if _ID.fullmatch(connection_id) else None
         if connection is None or connection.tool != tool:
+            self.turnstile.nobody(connection_id)
             drain(environ)
             return problem(404, "not_found", "there is no such connection")
         body = capped_body(environ, self.max_body_bytes)
         if body is None:
             return problem(413, "too_large", f"a body may have at most {self.max_body_bytes} bytes")
-        return self._judge(connection, environ, body)
+        self.committer.check(connection.id)
+        return self.turnstile.busy(connection.id) or self._judge(connection, environ, body)
 
     def _judge(self, connection: Connection, environ: "WSGIEnvironment", body: bytes) -> Response | None:
         room, method, found = self._room(connection.tool), environ["REQUEST_METHOD"], headers(environ)
@@ -76,9 +97,12 @@ class Door:
             return problem(405, "method_not_allowed", "this tool has no handshake", {"Allow": "POST"})
         if not judge.genuine(room, found, body, connection, self.clock()):
             # The secret may be newer than what this process remembers, and many a tool never sends again after a 401.
+            if refusal := self.turnstile.forged(connection.id):
+                return refusal
             connection = self.connections.anew(connection)
             if not judge.genuine(room, found, body, connection, self.clock()):
                 return _refused(connection)
+        self.turnstile.genuine.take(connection.id)
         self._keep(*judge.delivery(room, found, body, connection.id))
         return None
 
@@ -106,6 +130,9 @@ class Door:
 
 
 def _refused(connection: Connection) -> Response:
+    times = _FORGED.note(connection.id)
+    if times:
+        _LOG.warning("%s deliveries to connection %s were forged, or signed with another secret", times, connection.id)
     if connection.complete:
         return problem(401, "forged", "the signature fits no secret of this connection")
     return unavailable("a secret of this connection cannot be read just now")
@@ -120,6 +147,13 @@ class Shortcut:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer a webhook; anything else is Flask's."""
+        SLOW.enter()
+        try:
+            return self._call(environ, start_response)
+        finally:
+            SLOW.leave()
+
+    def _call(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         found = _PATH.fullmatch(environ.get("PATH_INFO", ""))
         if found is None or environ["REQUEST_METHOD"] not in {"HEAD", "POST"}:
             return self._wsgi(environ, start_response)
@@ -137,6 +171,7 @@ def register(app: Flask, settings: Settings, db: Database, bell: Bell, clock: Ca
         connections=Connections(db, settings.vault, settings.public_url),
         rooms=judge.Rooms(),
         committer=Committer(settings.database_url),
+        turnstile=Turnstile(settings.rate_connection / settings.web_processes),
         bell=bell,
         clock=clock,
         max_body_bytes=settings.max_body_bytes,

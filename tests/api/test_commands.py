@@ -151,6 +151,11 @@ def test_a_quote_for_added_people_is_prorated(story: Story) -> None:
         ({"command": "dance"}, "command"),
         ({"command": "subscription", "plan": "trello-premium"}, "interval"),
         ({"command": "members", "count": 0}, "count"),
+        ({"command": "late-facts"}, "facts"),
+        ({"command": "rerate", "n": "first"}, "n"),
+        ({"command": "option", "option": []}, "option"),
+        ({"command": "licences", "add": 1, "remove": 1}, "add"),
+        ({"command": "trial", "plan": "backlog-standard", "terms_accepted_at": {}}, "terms_accepted_at"),
     ],
 )
 def test_a_wrong_field_of_a_quote_is_named(tale: Story, body: object, field: str) -> None:

@@ -18,6 +18,8 @@ def send(house: House, body: bytes, kind: str = "application/json", **more: obje
         (b"{", 400),
         (b"\xff", 400),
         (b'{"name": NaN}', 400),
+        (b'{"name": 1e400}', 400),
+        (b'{"name": "a", "name": "b"}', 400),
         (b"[" * 9000, 400),
         (b'{"name": ' + b"9" * 5000 + b"}", 400),
         (b"[]", 422),
@@ -35,6 +37,14 @@ def test_a_body_that_is_none_is_told_so(house: House, body: bytes, status: int) 
     assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
     assert answer.get_json(force=True)["status"] == status
+
+
+def test_an_answer_quotes_little_of_what_was_sent(house: House) -> None:
+    long = send(house, b'{"' + b"a" * 15_000 + b'": 1}')
+    many = send(house, b"{" + b", ".join(b'"n%d": 1' % number for number in range(1500)) + b"}")
+    assert [answer.status_code for answer in (long, many)] == [422, 422]
+    assert all(len(answer.data) < 8_000 for answer in (long, many))
+    assert len(house.admin.get("/v1/accounts/" + "a" * 9_000, 404)["detail"]) <= 4_000
 
 
 def test_a_chunked_body_over_the_cap_is_413_too(house: House) -> None:

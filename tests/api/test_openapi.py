@@ -66,6 +66,16 @@ def test_every_reference_leads_somewhere(admin: Caller) -> None:
             part = part[step]
 
 
+def test_every_operation_names_each_status_that_it_answers(admin: Caller) -> None:
+    told = admin.get("/openapi.json")
+    for operations in told["paths"].values():
+        for method, operation in operations.items():
+            assert method == "parameters" or "default" not in operation["responses"]
+    assert {"400", "401", "404", "409", "413", "415", "422", "429", "503"} < set(
+        told["paths"]["/v1/workspaces/{workspace_id}/quotes"]["post"]["responses"]
+    )
+
+
 def test_the_page_holds_no_data_and_loads_nothing_from_elsewhere(house: House) -> None:
     answer = house.app.test_client().get("/docs")
     assert answer.status_code == 200

@@ -23,13 +23,14 @@ from billing.core.proration import Period
 from billing.core.replay import Replay
 from billing.core.roster import MemberHead
 from tests.core.memory import Remembered
+from tests.core.often import often
 from tests.core.telling import Plan, Whole, began, by_key, statement
 
 Step = Callable[..., Change]
 
 #: How every law is tried.
 LAW = settings(
-    max_examples=210, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=often(210), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 MOST_PEOPLE, MOST_BOARDS, FEWEST_FACTS, MOST_FACTS = 12, 4, 8, 60

@@ -113,6 +113,7 @@ def test_instants_are_written_in_utc_with_milliseconds_and_read_back() -> None:
     assert instant == datetime(2025, 4, 15, 0, 30, 0, 250_000, tzinfo=UTC)
     assert written(instant) == "2025-04-15T00:30:00.250Z"
     assert read(written(instant)) == instant
+    assert instant.tzinfo is UTC
 
 
 @pytest.mark.parametrize(("text", "fault"), [("2025-01-15T00:00:00", "time zone"), ("yesterday", "not an instant")])

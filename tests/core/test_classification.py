@@ -185,6 +185,13 @@ def test_b_04_a_plan_may_let_multi_board_guests_in_for_free() -> None:
     assert verdict([*facts, *joined("2025-03-02", "gus")], "gus", policy=GUESTS_FREE) == Verdict(True, "TR-01")
 
 
+def test_a_plan_may_tell_each_standing_by_a_rule_of_its_own() -> None:
+    policy = Policy(names=(("member", "CW-01"), ("guest", "CW-29")))
+    assert classify(Standing("member"), policy) == Verdict(True, "CW-01")
+    assert classify(Standing(boards=2), policy) == Verdict(True, "CW-29")
+    assert classify(Standing(boards=1), policy) == Verdict(False, "TR-15")
+
+
 def test_a_board_that_moves_takes_its_guests_along() -> None:
     facts = [*on_boards(DAY, "gus", "a", "b"), fact("board.attached", "2025-03-02", board="b", workspace="w2")]
     assert verdict(facts, "gus", "w1") == Verdict(False, "TR-15")

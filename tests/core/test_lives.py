@@ -22,11 +22,12 @@ from billing.core.replay import Replay
 from tests.core.lives import Judged, Told, book, live, lives, reheard
 from tests.core.memory import Remembered
 from tests.core.offers import SHAPES
+from tests.core.often import often
 from tests.core.telling import Plan, by_key, statement
 from tests.core.till import Till
 
 LIFE = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=often(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.core.money import CurrencyMismatchError, Money, Rounding, rounded, shared, written
+from billing.core.money import CurrencyMismatchError, Money, Rounding, in_units, rounded, shared, written
 from tests.core.histories import LAW
 
 MODES: list[Rounding] = ["half_up", "half_even", "floor", "ceil"]
@@ -64,7 +64,7 @@ def test_two_currencies_never_meet_in_one_sum() -> None:
 
 @pytest.mark.parametrize("amount", [1.0, Fraction(1), "1", True, None])
 def test_money_is_made_of_whole_numbers_only(amount: object) -> None:
-    with pytest.raises(TypeError, match="integer of minor units"):
+    with pytest.raises(TypeError, match=f"^money is an integer of minor units, not {type(amount).__name__}$"):
         Money(amount, "USD")  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_the_largest_remainder_gets_the_minor_unit_that_is_left() -> None:
 
 @pytest.mark.parametrize("shares", [[], [Fraction(0)], [Fraction(0), Fraction(0)]])
 def test_nothing_is_shared_among_nobody(shares: list[Fraction]) -> None:
-    with pytest.raises(ValueError, match="nothing to share"):
+    with pytest.raises(ValueError, match=r"^there is nothing to share among$"):
         shared(100, shares)
 
 
@@ -107,3 +107,27 @@ def test_what_is_shared_sums_to_the_whole_and_nobody_is_a_minor_unit_off(total: 
 def test_amounts_are_written_as_people_read_them(amount: int, currency: str, text: str) -> None:
     assert written(amount, currency) == text
     assert str(Money(amount, currency)) == text
+
+
+@pytest.mark.parametrize(
+    ("exact", "currency", "text"),
+    [
+        ("35997/4", "USD", "$89.9925"),
+        ("-35997/4", "USD", "-$89.9925"),
+        ("9000", "USD", "$90.00"),
+        ("0", "USD", "$0.00"),
+        ("5", "USD", "$0.05"),
+        ("1/2", "USD", "$0.005"),
+        ("12345678", "EUR", "€123,456.78"),
+        ("462000", "JPY", "¥462,000"),
+        ("841/2", "JPY", "¥420.5"),
+        ("-1/3", "JPY", "≈ -¥0.3333"),
+        ("1000/3", "USD", "≈ $3.333333"),
+        ("1250", "CHF", "12.50 CHF"),
+        ("2501/2", "CHF", "12.505 CHF"),
+    ],
+)
+def test_an_exact_amount_is_written_with_all_its_places_and_a_repeating_one_is_marked(
+    exact: str, currency: str, text: str
+) -> None:
+    assert in_units(Fraction(exact), currency) == text

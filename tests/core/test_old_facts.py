@@ -12,6 +12,7 @@ from billing.core.plans import RERATING_DAYS
 from billing.core.replay import seen_from
 from tests.core.histories import LAW, Batch, History, disagreements, histories
 from tests.core.memory import Remembered
+from tests.core.often import often
 from tests.core.telling import amounts, by_key, fact, joined, left, life_fact, on_boards, plan, statement, when
 
 _DELAYS = [0, 0, 0, 30, 399, 400, 401, 420, 500, 800]
@@ -32,7 +33,7 @@ def old(case: History, seed: int) -> History:
     return History(facts, tuple(batches), replace(case.plan, facts=(*case.plan.facts, *life)), end)
 
 
-@settings(LAW, max_examples=60)
+@settings(LAW, max_examples=often(60))
 @given(histories(), st.integers(0, 2**32 - 1))
 def test_law_10_both_forms_see_an_old_fact_from_the_same_instant_on(case: History, seed: int) -> None:
     assert disagreements(old(case, seed)) == []

@@ -61,7 +61,7 @@ def _all_at_once(committer: Committer, keeper: Keeper, deliveries: list[Delivery
     threads = [threading.Thread(target=keep, args=(one,)) for one in deliveries]
     for thread in threads:
         thread.start()
-    _await(lambda: committer._queue.qsize() == len(deliveries))
+    _await(lambda: committer._line.waiting() == len(deliveries))
     keeper.gate.set()
     for thread in [first, *threads]:
         thread.join(10)

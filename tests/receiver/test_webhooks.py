@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -229,3 +230,24 @@ def _seconds_until(condition: Callable[[], bool]) -> float:
     while not condition() and time.monotonic() - began < 5:
         time.sleep(0.05)
     return time.monotonic() - began
+
+
+def test_a_crowd_that_comes_together_asks_for_its_connection_once(
+    house: House, together: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = house.app.extensions["sekisu"]["door"].connections
+    asked: list[str] = []
+    ask = connections._ask
+
+    def slowly(name: str) -> object:
+        asked.append(name)
+        time.sleep(0.3)
+        return ask(name)
+
+    monkeypatch.setattr(connections, "_ask", slowly)
+
+    found = together([lambda: connections.find("con-1")] * 30)
+
+    assert len(asked) == 1
+    assert {connection.id for connection in found} == {"con-1"}
+    assert not connections._asking

@@ -86,9 +86,9 @@ RULES = (
         test="test_backlog_served.py::test_bl_10_the_fifth_trial_by_the_same_mail_address_is_as_free_as_the_first",
         code="billing/core/commands.py:trial",
         file="billing/core/commands.py",
-        old=("    not_gone(case)\n    if case.course.trial is not None:\n"),
+        old=("    one_currency(terms, case)\n    if case.course.trial is not None:\n"),
         new=(
-            "    not_gone(case)\n"
+            "    one_currency(terms, case)\n"
             '    tried = trial.__dict__.setdefault("tried", [])\n'
             "    tried.append(case.actor)\n"
             "    if tried.count(case.actor) > 4:\n"

@@ -89,8 +89,8 @@ RULES: tuple[Rule, ...] = (
         test=_TEST + "cw_09_fifty_licences_are_420000_and_462000_with_tax_whoever_uses_them",
         code="billing/core/walk.py:Walk._opening, billing/core/statement.py:_opening, billing/core/tax.py:Tax",
         file="billing/core/tax.py",
-        old='self.behavior == "inclusive" else rate',
-        new='self.behavior == "inclusive" else rate / (1 + rate)',
+        old='behavior == "inclusive" else exact',
+        new='behavior == "inclusive" else exact / (1 + exact)',
     ),
     Rule(
         id="CW-10",

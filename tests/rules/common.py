@@ -36,8 +36,8 @@ RULES: tuple[Rule, ...] = (
         "test_common.py::test_xx_04_the_tax_of_a_price_that_has_it_is_10_of_110_parts",
         "billing/core/tax.py:Tax.part",
         "billing/core/tax.py",
-        'share = rate / (1 + rate) if self.behavior == "inclusive" else rate',
-        "share = rate",
+        'return exact / (1 + exact) if behavior == "inclusive" else exact',
+        "return exact",
     ),
     Rule(
         "XX-05",

@@ -28,9 +28,9 @@ def test_a_quote_during_which_a_period_opens_is_of_the_period_that_opened(
     world.start(workspace, interval="month")
     real = settle.settle_fully
 
-    def settled(*arguments: Any) -> None:
+    def settled(*arguments: Any, **named: Any) -> None:
         monkeypatch.setattr(quotes, "settle_fully", real)
-        real(*arguments)
+        real(*arguments, **named)
         world.advance(at("2025-02-15"))
 
     monkeypatch.setattr(quotes, "settle_fully", settled)

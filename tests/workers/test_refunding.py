@@ -14,6 +14,7 @@ from billing.store import refunds
 from tests.workers.giving_back import NOW, SECRET, House
 from tests.workers.world import World
 from workers import ticker
+from workers.bell import Bell
 from workers.jobs import Jobs
 from workers.refunding import answered
 
@@ -305,7 +306,7 @@ def test_a_sweep_sends_refunds_where_charges_are_sent(house: House, tmp_path: Pa
         collect=collect,
     )
     jobs = Jobs(settings)
-    ticker.sweep(jobs)
+    ticker.sweep(jobs, Bell("redis://127.0.0.1:1"))
     jobs.database.close()
     assert house.statuses() == [status]
 

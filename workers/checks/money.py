@@ -1,11 +1,15 @@
 """Charges against the ledger, and law 2's identity of the books. All amounts are minor units."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
 
+from billing.store import leases
 from billing.store.charges import tax_of
 from billing.store.db import Conn, Row, many
 from workers.checks.chain import Walked
+from workers.checks.lines import said
 from workers.checks.snapshot import Fault, Snapshot
 
 _CHARGES = """
@@ -29,10 +33,16 @@ def faults(connection: Conn, snapshot: Snapshot, walked: Walked) -> Iterator[Fau
     """Every charge against its lines, every line against what charges ask for it, and the balances."""
     base = {"workspace": snapshot.id}
     charges = many(connection, _CHARGES, base)
+    bodies = leases.bodies(connection, [charge for charge in charges if charge["body"] is not None])
     for charge in charges:
-        wrong = "; ".join(_charge(charge))
+        wrong = list(_charge(charge))
+        if charge["body"] is not None:
+            wrong += _body(charge["body"], bodies[charge["id"]])
         if wrong:
-            yield snapshot.fault("charge", charge["id"], wrong)
+            told = "; ".join(f"{name} {says}, {why} {should}" for name, says, should, why in wrong)
+            says = said({name: value for name, value, _, _ in wrong})
+            should = said({name: value for name, _, value, _ in wrong})
+            yield snapshot.fault("charge", charge["id"], told, "charge", charge["id"], says, should)
     for row in many(connection, _LOST, base):
         yield snapshot.fault("charge", row["charge_id"], f"its line's entry {row['entry_id']} is not in the ledger")
     asked = {row["key"]: row["asked"] for row in many(connection, _BY_KEY, base)}
@@ -40,23 +50,41 @@ def faults(connection: Conn, snapshot: Snapshot, walked: Walked) -> Iterator[Fau
     yield from _books(snapshot, walked, charges)
 
 
-def _charge(charge: Row) -> Iterator[str]:
+#: Column, what it says, what it should say, and why it should.
+_Wrong = tuple[str, object, object, str]
+
+
+def _charge(charge: Row) -> Iterator[_Wrong]:
     tax = tax_of(charge)
     adds_up = tax.gross(charge["asked"]) - charge["credit"]
     if charge["amount"] != adds_up:
-        yield f"asks {charge['amount']}, its lines and tax less credit are {adds_up}"
+        yield "amount", charge["amount"], adds_up, "its lines and tax less credit are"
     if charge["tax"] != tax.part(charge["asked"]):
-        yield f"names a tax of {charge['tax']}, on its lines it is {tax.part(charge['asked'])}"
-    body = charge["body"]
-    if body is not None and (body["amount"], body["currency"]) != (charge["amount"], charge["currency"]):
-        yield f"asks {charge['amount']} {charge['currency']}, its frozen body {body['amount']} {body['currency']}"
-    if body is not None and sum(line["amount"] for line in body["lines"]) != charge["asked"]:
-        yield f"the lines of its frozen body are not the {charge['asked']} of its own"
+        yield "tax", charge["tax"], tax.part(charge["asked"]), "on its lines it is"
     if charge["status"] == "succeeded" and charge["reduced"] != charge["credited"]:
-        yield f"collected, {charge['reduced']} of it was taken back and {charge['credited']} credited"
+        yield "credited", charge["credited"], charge["reduced"], "collected, and of it was taken back"
     spare = charge["credit"] - tax.gross(charge["asked"] - charge["reduced"])
     if charge["status"] == "failed" and spare > charge["credit_returned"]:
-        yield f"failed, {spare} of the credit it used is needed no more and {charge['credit_returned']} given back"
+        yield "credit_returned", charge["credit_returned"], spare, "failed, and of the credit it used it needs no more"
+
+
+def _body(body: Row, wanted: Mapping[str, Any]) -> Iterator[_Wrong]:
+    """The frozen body against what its rows would freeze; where it goes and who pays may have changed since."""
+    for name in sorted(wanted.keys() - {"lines", "account", "chain_head"}):
+        if body.get(name) != wanted[name]:
+            yield f"body.{name}", body.get(name), wanted[name], "by its rows"
+    found, should = (sorted(map(_plain, told["lines"]), key=lambda line: str(line["key"])) for told in (body, wanted))
+    nothing: dict[str, Any] = {}
+    for n, (line, right) in enumerate(zip_longest(found, should, fillvalue=nothing), 1):
+        for name in sorted(line.keys() | right.keys()):
+            if line.get(name) != right.get(name):
+                yield f"body.lines[{n}].{name}", line.get(name), right.get(name), "by the ledger"
+                return
+
+
+def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line without its words, which another version of the program may choose otherwise."""
+    return {name: value for name, value in line.items() if name != "description"}
 
 
 def _asked(snapshot: Snapshot, asked: dict[str, int], granted: Counter[str]) -> Iterator[Fault]:

@@ -15,7 +15,11 @@ from billing.core.roster import Fold, Heads, MemberHead, Span, deltas, spans_of
 from billing.core.statement import accepted
 from billing.store import rows
 from billing.store.db import Conn, Row, many
+from workers.checks.lines import said
 from workers.checks.snapshot import Fault, Snapshot
+
+#: What a row that should not be, and one that should, say and should say.
+_STANDS, _MISSING = ("stands", "no such row"), ("missing", "a row")
 
 
 def faults(connection: Conn, snapshot: Snapshot) -> Iterator[Fault]:
@@ -50,16 +54,15 @@ def _members(snapshot: Snapshot, found: list[Row], replay: Replay, fold: Fold) -
     for name in sorted(stored.keys() | wanted.keys()):
         have, want = stored.get(name), wanted.get(name)
         if have is None or want is None:
-            yield snapshot.fault("roster", f"member {name}", "is missing" if want else "no fact knows them")
+            told, there = ("is missing", _MISSING) if want else ("no fact knows them", _STANDS)
+            yield snapshot.fault("roster", f"member {name}", told, "member", name, *there)
             continue
-        known = asdict(want) | _replayed(replay, name)
-        wrong = [
-            f"{field} {value}, by the facts {known[field]}"
-            for field, value in asdict(have).items()
-            if value != known[field]
-        ]
+        known, stands = asdict(want) | _replayed(replay, name), asdict(have)
+        wrong = [field for field, value in stands.items() if value != known[field]]
         if wrong:
-            yield snapshot.fault("roster", f"member {name}", "; ".join(wrong))
+            told = "; ".join(f"{field} {stands[field]}, by the facts {known[field]}" for field in wrong)
+            says, should = (said({field: row[field] for field in wrong}) for row in (stands, known))
+            yield snapshot.fault("roster", f"member {name}", told, "member", name, says, should)
 
 
 def _replayed(replay: Replay, name: str) -> dict[str, object]:
@@ -86,22 +89,26 @@ def _boards(snapshot: Snapshot, found: list[Row], replay: Replay) -> Iterator[Fa
         wanted = (replay.owner.get(board), board in replay.closed) if board in named else None
         if stored.get(board) != wanted:
             told = f"owner and closed {stored.get(board)}, by the facts {wanted}"
-            yield snapshot.fault("roster", f"board {board}", told)
+            says, should = str(stored.get(board, "missing")), str(wanted or "no such board")
+            yield snapshot.fault("roster", f"board {board}", told, "board_head", board, says, should)
 
 
 def _seats(snapshot: Snapshot, found: list[Row], replay: Replay) -> Iterator[Fault]:
     stored = {(row["board"], row["member"]) for row in found if row["present"]}
     wanted = {(board, name) for name, person in replay.people.items() for board in person.on}
     for board, name in sorted(stored ^ wanted):
-        told = "is on it only by the stored roster" if (board, name) in stored else "is on it by the facts"
-        yield snapshot.fault("roster", f"seat {name} on {board}", told)
+        there = (board, name) in stored
+        told = "is on it only by the stored roster" if there else "is on it by the facts"
+        row = ("seat", f"{board}, {name}", *(_STANDS if there else _MISSING))
+        yield snapshot.fault("roster", f"seat {name} on {board}", told, *row)
 
 
 def _spans(snapshot: Snapshot, stored: list[Span], folded: list[Span], replay: Replay) -> Iterator[Fault]:
     for span in sorted(set(stored) ^ set(folded), key=lambda span: (span.start, span.member)):
         told = "is stored and not by the facts" if span in stored else "is missing"
         subject = f"span of {span.member} from {calendar.written(span.start)}"
-        yield snapshot.fault("roster", subject, f"{told} (to {span.end and calendar.written(span.end)})")
+        named = ("span", f"{span.member}, {calendar.written(span.start)}", *(_STANDS if span in stored else _MISSING))
+        yield snapshot.fault("roster", subject, f"{told} (to {span.end and calendar.written(span.end)})", *named)
     filled: dict[datetime, list[str]] = {}
     for span in (one for one in stored if one.fact_id):  # whom a turn of the seat policy seated, nobody's fact did
         filled.setdefault(span.start, []).append(span.fact_id)
@@ -118,8 +125,9 @@ def _steps(snapshot: Snapshot, steps: dict[datetime, int], spans: list[Span], re
     folded = deltas(spans)
     for at in sorted(steps.keys() | wanted.keys() | folded.keys()):
         if not steps.get(at, 0) == wanted[at] == folded[at]:
-            told = f"{steps.get(at, 0):+d}, by the facts {wanted[at]:+d}"
-            yield snapshot.fault("roster", f"step at {calendar.written(at)}", told)
+            says, should = f"{steps.get(at, 0):+d}", f"{wanted[at]:+d}"
+            row = ("step", calendar.written(at), says, should)
+            yield snapshot.fault("roster", f"step at {calendar.written(at)}", f"{says}, by the facts {should}", *row)
 
 
 def _position(snapshot: Snapshot, replay: Replay, steps: dict[datetime, int]) -> Iterator[Fault]:
@@ -139,7 +147,11 @@ def _position(snapshot: Snapshot, replay: Replay, steps: dict[datetime, int]) ->
     }
     for name, value in wanted.items():
         if row[name] != value:
-            yield snapshot.fault("roster", name, f"{row[name]}, by the facts {value}")
+            named = ("workspace", snapshot.id, f"{name} {row[name]}", f"{name} {value}")
+            yield snapshot.fault("roster", name, f"{row[name]}, by the facts {value}", *named)
     last = max([*steps, *(line.instant for line in owed)], default=None)
     if last is not None and (row["frontier"] is None or row["frontier"] < last):
-        yield snapshot.fault("roster", "frontier", f"{row['frontier']} lies before the last step or line, {last}")
+        named = ("workspace", snapshot.id, f"frontier {row['frontier']}", f"frontier {last} or later")
+        yield snapshot.fault(
+            "roster", "frontier", f"{row['frontier']} lies before the last step or line, {last}", *named
+        )

@@ -17,14 +17,19 @@ from billing.tools import room as rooms
 class Fault:
     """Something that does not come out as recomputed. `subject` is the key, id or instant it is about.
 
-    `check` is statement, line, chain, charge, books, roster or shuffle. A fault of `statement` is law 3's
-    *unexplained* difference: what the facts and pins say now is not what was posted, though no fact is new.
+    `check` is fact, chain, statement, line, roster, charge, books, document or shuffle. A fault of `statement` is law
+    3's *unexplained* difference: what the facts and pins say now is not what was posted, though no fact is new.
+    `table` and `row` (its id) name the row where there is one; `says` is what it says, `should` what it should say.
     """
 
     workspace_id: str
     check: str
     subject: str
     detail: str
+    table: str = ""
+    row: str = ""
+    says: str = ""
+    should: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,9 @@ class Snapshot:
         """The workspace's id."""
         return str(self.workspace["id"])
 
-    def fault(self, check: str, subject: str, detail: str) -> Fault:
-        """A fault of this workspace."""
-        return Fault(self.id, check, subject, detail)
+    def fault(self, check: str, subject: str, detail: str, *row: str) -> Fault:
+        """A fault of this workspace; `row` is its table, its id, what it says and what it should say."""
+        return Fault(self.id, check, subject, detail, *row)
 
 
 def _base(workspace: Row) -> Policy:

@@ -39,7 +39,7 @@ BEGIN
             'life', (SELECT json_agg(life) FROM life),
             'waiting', (SELECT json_agg(waiting) FROM waiting),
             'members', (SELECT json_agg(m) FROM member m
-                        WHERE m.workspace_id = _workspace AND m.member IN (SELECT member FROM waiting))
+                        WHERE m.workspace_id = _workspace AND m.member = ANY (ARRAY(SELECT member FROM waiting)))
         )
     );
 END $$;
@@ -98,11 +98,19 @@ BEGIN
     END IF;
     IF _told ? 'rewritten' THEN
         DELETE FROM span WHERE workspace_id = _workspace
-            AND member IN (SELECT jsonb_array_elements_text(_told -> 'rewritten'));
+            AND member = ANY (ARRAY(SELECT jsonb_array_elements_text(_told -> 'rewritten')));
     END IF;
     IF _told ? 'ended' THEN
-        UPDATE span SET end_at = t.at FROM jsonb_to_recordset(_told -> 'ended') AS t(member text, at timestamptz)
-        WHERE span.workspace_id = _workspace AND span.member = t.member AND span.end_at IS NULL;
+        IF jsonb_array_length(_told -> 'ended') <= 1000 THEN
+            -- By key: joined as a set, a plan that suits most workspaces reads every span of a large one.
+            FOR _one IN SELECT jsonb_array_elements(_told -> 'ended') LOOP
+                UPDATE span SET end_at = (_one ->> 'at')::timestamptz
+                WHERE workspace_id = _workspace AND member = _one ->> 'member' AND end_at IS NULL;
+            END LOOP;
+        ELSE
+            UPDATE span SET end_at = t.at FROM jsonb_to_recordset(_told -> 'ended') AS t(member text, at timestamptz)
+            WHERE span.workspace_id = _workspace AND span.member = t.member AND span.end_at IS NULL;
+        END IF;
     END IF;
     IF _told ? 'spans' THEN
         INSERT INTO span (workspace_id, member, start_at, end_at, fact_id)
@@ -178,7 +186,8 @@ BEGIN
     IF _told ? 'taken' THEN
         UPDATE fact SET settled_at = now()
         FROM jsonb_to_recordset(_told -> 'taken') AS t(id text, owner text)
-        WHERE fact.workspace_id = _workspace AND fact.id = t.id AND fact.owner IS NOT DISTINCT FROM t.owner;
+        WHERE fact.workspace_id = _workspace AND fact.id = t.id AND fact.owner IS NOT DISTINCT FROM t.owner
+            AND fact.settled_at IS NULL;  -- always true; keeps the planner off the workspace's whole history
     END IF;
     IF _told ? 'position' THEN
         UPDATE workspace SET occupied = t.occupied, purchased = t.purchased, opened = t.opened, frontier = t.frontier,

@@ -65,5 +65,10 @@ BEGIN
     END IF;
 END $$;
 
+-- What is due is found where it lies: by the wall's clock, or clock by clock.
+DROP INDEX workspace_due, workspace_clock;
+CREATE INDEX workspace_due ON workspace (due_at) WHERE clock_id IS NULL AND due_at IS NOT NULL;
+CREATE INDEX workspace_clock ON workspace (clock_id, due_at) WHERE clock_id IS NOT NULL;
+
 -- A row of the journal is found by its workspace and number; nobody asks for it by its id.
 ALTER TABLE journal DROP CONSTRAINT journal_id_key;
