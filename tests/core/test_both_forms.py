@@ -67,10 +67,28 @@ def test_licences_given_up_while_people_use_them_are_bought_back_at_the_same_ins
     people = [*joined("2025-02-20", "ann", "ben", "cleo")]
     late = joined("2025-03-10T15:00", "dan")
     story = Story().start(own, seats=4, auto_purchase=True).then("licences.removed", at, count=2)
-    lines = told(story, "2025-03-25", [*people, *late], own)
+    more = joined("2025-03-20T15:00", "eve")
+    lines = told(story, "2025-03-25", [*people, *late, *more], own)
     assert short(lines) == [
         ("period", 4, 4000, ("fact-1",)),
         ("licences_bought", 2, 1355, tuple(sorted([*names(late), "fact-2"]))),
+        ("licences_bought", 1, 355, names(more)),
+    ]
+
+
+def test_a_plan_change_at_the_instant_of_a_cut_is_charged_before_the_rest_is_given_back() -> None:
+    own = replace(SMALL, method="actual_days")
+    larger = replace(own, plan="large", unit_amount=4100)
+    year = replace(larger, interval="year", unit_amount=36500)
+    at = day("2025-03-21")
+    story = Story().start(own).then("plan.changed", at, larger, **{"from": "now"})
+    story.then("interval.changed", at, year, **{"from": "now", "credited": True})
+    lines = told(story, "2025-03-25", joined("2025-02-20", "ann"), own, larger, year)
+    assert sorted((line.kind, line.n, line.amount) for line in lines) == [
+        ("interval_credit", 0, -1455),
+        ("period", 0, 1000),
+        ("period", 1, 36500),
+        ("plan_changed", 0, 1100),
     ]
 
 

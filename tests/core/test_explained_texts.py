@@ -117,7 +117,7 @@ ADDED_JA = (
             "後から分かった事実により、この明細は$0.00になりました。この記帳による差額: -$89.99。",
         ),
         (
-            {"fraction": "0", "line_amount": 0, "amount": 0},
+            {"fraction": "0", "line_amount": 0, "amount": 0, "rules": ("TR-01", "TR-22", "XX-02")},
             "This line was taken back whole (XX-02): $0.00.",
             "この明細は全額取り消されました(XX-02): $0.00。",
         ),

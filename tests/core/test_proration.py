@@ -40,6 +40,7 @@ def test_a_day_later_the_running_month_counts_by_its_own_days() -> None:
         ("actual_days", "2025-04-15", Fraction(275, 365)),
         ("thirty_360", "2025-04-16", Fraction(269, 360)),
         ("seconds", "2025-04-15T12:00", Fraction(275 * 2 - 1, 365 * 2)),
+        ("seconds", "2026-01-14T23:59:59.999999", Fraction(1, 365 * 86_400 * 10**6)),
     ],
 )
 def test_each_method_counts_in_its_own_way(method: Method, instant: str, share: Fraction) -> None:
@@ -167,3 +168,9 @@ def _length(method: Method, period: Period) -> Fraction:
     if method == "actual_days":
         return Fraction((period.last - period.first).days)
     return Fraction((period.end - period.start) // timedelta(microseconds=1))
+
+
+def test_a_31st_counts_as_a_30th_by_the_30_360_convention() -> None:
+    assert days_360(date(2025, 1, 31), date(2025, 2, 28)) == 28
+    assert days_360(date(2025, 1, 31), date(2025, 3, 31)) == days_360(date(2025, 1, 30), date(2025, 3, 31)) == 60
+    assert days_360(date(2025, 1, 29), date(2025, 3, 31)) == 62

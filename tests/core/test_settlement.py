@@ -126,7 +126,17 @@ def test_the_smallest_amounts_are_charged_taken_back_and_paid_back_as_well() -> 
     )
     assert back.reductions == [Reduction("c1", line.key, 1, "credited", 1)]
     assert back.refunds == [Collected("c1", 1)]
+    two = [Share("c1", line.key, "queued", 9), Share("c2", line.key, "succeeded", 9)]
+    assert decide([less(line, 9)], two, 0).reductions == [Reduction("c1", line.key, 9, "shrunk", 9)]
     assert back.credit_gained == 0
+
+
+def test_less_given_back_is_set_against_what_falls_in_its_period_before_any_charge_is_touched() -> None:
+    line, _ = two_lines()
+    giving = Difference(replace(line, kind="interval_credit"), 500)
+    shares = [Share("c1", line.key, "queued", 12000)]
+    taken = decide([less(line, 800), giving], shares, 0)
+    assert (taken.lines, taken.reductions) == ([], [Reduction("c1", line.key, 300, "shrunk", 300)])
 
 
 def test_a_positive_difference_becomes_one_charge() -> None:
