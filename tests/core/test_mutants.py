@@ -47,7 +47,7 @@ INCREMENTAL = [
     ("turned |= {begun[key]", "{begun[key]"),
     ("through is None or d.at > through", "through is None"),
     ("ground.course.licences(bought, before.key, before.opens, since)", "bought"),
-    ("if turns and fact.at < turns[-1][0]]", "if False]"),
+    ("if turns and fact.at <= turns[-1][0]]", "if False]"),
 ]
 WALK = [
     ("if not stretch.by_fact:\n", "if stretch.by_fact is None:\n"),
