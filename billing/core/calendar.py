@@ -62,6 +62,12 @@ def written(instant: datetime) -> str:
     return f"{instant.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def whole(instant: datetime) -> datetime:
+    """The millisecond that an instant lies in: what a tool tells finer happened at one instant (law 7), because the key
+    of a line, which has milliseconds, could not tell it apart."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
 def read(text: str) -> datetime:
     """The UTC instant of an ISO 8601 text with a zone. Raises InvalidError without one or when it is no instant."""
     try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from billing.core import calendar
 from billing.core.errors import InvalidError
 
 MAX_DEPTH = 64
@@ -123,7 +124,7 @@ class Ident(fields.Field[str]):
 
 
 class Instant(fields.Field[datetime]):
-    """An ISO 8601 instant with its zone, of the years 2000 to 2199, as an aware UTC datetime."""
+    """An ISO 8601 instant with its zone, of the years 2000 to 2199, as an aware UTC datetime in whole milliseconds."""
 
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: object) -> datetime:
         if not (isinstance(value, str) and _INSTANT.fullmatch(value)):
@@ -134,7 +135,7 @@ class Instant(fields.Field[datetime]):
             raise ValidationError("names no instant") from None
         if not 2000 <= at.year < 2200:
             raise ValidationError("lies outside the years 2000 to 2199")
-        return at
+        return calendar.whole(at)
 
 
 class Name(fields.Field[str]):

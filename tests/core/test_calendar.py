@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from billing.core.calendar import local_date, midnight, month_date, period_of, period_start, read, written
+from billing.core.calendar import local_date, midnight, month_date, period_of, period_start, read, whole, written
 from billing.core.errors import InvalidError
 from billing.core.proration import Period
 
@@ -120,3 +120,9 @@ def test_instants_are_written_in_utc_with_milliseconds_and_read_back() -> None:
 def test_an_instant_without_a_zone_or_sense_is_refused(text: str, fault: str) -> None:
     with pytest.raises(InvalidError, match=fault):
         read(text)
+
+
+def test_what_is_told_finer_than_a_millisecond_lies_in_it() -> None:
+    instant = read("2025-04-15T09:30:00.250999+09:00")
+    assert whole(instant) == read("2025-04-15T09:30:00.250+09:00")
+    assert whole(whole(instant)) == whole(instant)

@@ -57,3 +57,18 @@ def test_a_burst_of_joins_is_one_settlement_and_one_charge_with_a_line_for_each_
     assert len(world.read_and_settle()) == 1
     assert len(world.rows("SELECT * FROM line WHERE workspace_id = %s AND kind = 'seats_added'", workspace)) == 10
     assert len(world.charges(workspace)) == 2
+
+
+def test_two_joins_within_one_millisecond_are_one_instant_and_both_are_charged(world: World) -> None:
+    workspace = world.workspace("w1")
+    world.tell("member.joined", "w1", "casper", at("2025-01-10"))
+    world.read_and_settle()
+    world.start(workspace)
+    world.advance(at("2025-04-15"))
+    for person, micros in (("michael", 123_100), ("nina", 123_900)):
+        when = at("2025-04-15").replace(microsecond=micros)
+        data = {"workspace": "w1", "member": {"id": person, "name": person.title()}}
+        world.deliver({"type": "member.joined", "timestamp": when.isoformat(), "data": data})
+    world.advance(at("2025-04-16"))
+    world.read_and_settle()
+    assert world.charges(workspace) == [11999, 17999]
