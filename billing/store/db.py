@@ -16,8 +16,6 @@ from billing.core.errors import UnavailableError
 
 Conn = psycopg.Connection[DictRow]
 Row = dict[str, Any]
-#: A query asked in a pipeline; fetching waits for it and for all asked before it.
-Answer = psycopg.Cursor[DictRow]
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 #: The role that may add to the ledger and never change it (migration 0002).

@@ -11,7 +11,7 @@ from billing.core.life import course as core_course
 from billing.core.lines import Pins
 from billing.core.plans import Terms
 from billing.store import rows
-from billing.store.db import Answer, Conn, Row
+from billing.store.db import Conn, Row, many
 
 
 def course(connection: Conn, workspace: Row) -> Course:
@@ -21,35 +21,15 @@ def course(connection: Conn, workspace: Row) -> Course:
 
 def life(connection: Conn, workspace_id: str) -> list[Fact]:
     """The accepted commands and payment outcomes of a workspace."""
-    return lived(ask_life(connection, workspace_id))
-
-
-def ask_life(connection: Conn, workspace_id: str) -> Answer:
-    """Ask for what `lived` reads; in a pipeline, fetched later."""
-    return connection.execute(
-        "SELECT * FROM fact WHERE workspace_id = %s AND source IN ('command', 'payment')", (workspace_id,)
-    )
-
-
-def lived(answer: Answer) -> list[Fact]:
-    """The facts of an answer."""
-    return [rows.fact(row) for row in answer.fetchall()]
+    query = "SELECT * FROM fact WHERE workspace_id = %s AND source IN ('command', 'payment')"
+    return [rows.fact(row) for row in many(connection, query, (workspace_id,))]
 
 
 def pins(connection: Conn, workspace_id: str) -> Pins:
     """The terms pinned by every billed period of the workspace, by subscription and number."""
-    return pinned(ask_pins(connection, workspace_id))
-
-
-def ask_pins(connection: Conn, workspace_id: str) -> Answer:
-    """Ask for what `pinned` reads; in a pipeline, fetched later."""
     query = "SELECT subscription_id, n, terms::text AS terms FROM period WHERE workspace_id = %s"
-    return connection.execute(query, (workspace_id,))
-
-
-def pinned(answer: Answer) -> dict[tuple[str, int], Terms]:
-    """The pins of an answer."""
-    return {(row["subscription_id"], row["n"]): plans.read_text(row["terms"]) for row in answer.fetchall()}
+    found = many(connection, query, (workspace_id,))
+    return pins_read((row["subscription_id"], row["n"], row["terms"]) for row in found)
 
 
 def pins_read(told: Iterable[tuple[str, int, str]]) -> dict[tuple[str, int], Terms]:

@@ -1,12 +1,11 @@
 """The workspace row: who is settled next, how far, and where its chain and credit stand."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from billing.core.errors import NotFoundError
 from billing.core.incremental import Position
-from billing.store.db import Answer, Conn, Row, many
+from billing.store.db import Conn, Row, many, one
 
 _TIMES = ("now", "frontier", "settled_through", "due_at", "created_at", "reconciled_at", "pulled_at", "pull_after")
 #: The workspace's now: its clock's, else the database's; it never moves back (law 4).
@@ -17,24 +16,17 @@ LEFT JOIN clock c ON c.id = w.clock_id WHERE w.id = %s
 """  # noqa: S608 - a constant of this file
 
 
-def ask_locked(connection: Conn, workspace_id: str) -> Answer:
-    """Ask for the workspace row with its `now`, locked until the transaction ends; in a pipeline, fetched later."""
-    return connection.execute(f"{_SELECT} FOR UPDATE OF w", (workspace_id,))
-
-
 def locked(connection: Conn, workspace_id: str) -> Row:
     """The workspace row, locked until the transaction ends, with its `now`. Raises NotFoundError."""
-    return found(ask_locked(connection, workspace_id), workspace_id)
+    return _found(one(connection, f"{_SELECT} FOR UPDATE OF w", (workspace_id,)), workspace_id)
 
 
 def get(connection: Conn, workspace_id: str) -> Row:
     """The workspace row with its `now`, unlocked. Raises NotFoundError."""
-    return found(connection.execute(_SELECT, (workspace_id,)), workspace_id)
+    return _found(one(connection, _SELECT, (workspace_id,)), workspace_id)
 
 
-def found(answer: Answer, workspace_id: str) -> Row:
-    """The row of an answer. Raises NotFoundError when there is none."""
-    row = answer.fetchone()
+def _found(row: Row | None, workspace_id: str) -> Row:
     if row is None:
         raise NotFoundError(f"there is no workspace {workspace_id}")
     return row
@@ -55,12 +47,11 @@ def written(position: Position) -> Row:
     }
 
 
-def read(told: Mapping[str, Any] | None, workspace_id: str) -> Row:
+def read(told: Row | None, workspace_id: str) -> Row:
     """The row, with its `now`, that the database told as JSON. Raises NotFoundError when it told of none."""
-    if told is None:
-        raise NotFoundError(f"there is no workspace {workspace_id}")
-    times = {name: datetime.fromisoformat(told[name]) for name in _TIMES if told[name] is not None}
-    return {**told, **times, "chain_head": bytes.fromhex(told["chain_head"][2:])}
+    row = _found(told, workspace_id)
+    times = {name: datetime.fromisoformat(row[name]) for name in _TIMES if row[name] is not None}
+    return {**row, **times, "chain_head": bytes.fromhex(row["chain_head"][2:])}
 
 
 def due(connection: Conn, limit: int) -> list[str]:

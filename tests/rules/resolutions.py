@@ -135,7 +135,7 @@ _BACKLOG: tuple[Rule, ...] = (
         "A-15",
         "A Free customer's new trial space has its own 30 days; the Free space stays as it is.",
         "test_resolutions.py::test_a_15_a_new_trial_space_of_a_free_customer_has_its_thirty_days_and_the_free_one_is_untouched",
-        "billing/store/subscriptions.py:ask_life",
+        "billing/store/subscriptions.py:life",
         "billing/store/subscriptions.py",
         "WHERE workspace_id = %s AND source IN ('command', 'payment')",
         "WHERE (workspace_id = %s OR true) AND source IN ('command', 'payment')",

@@ -32,7 +32,7 @@ RULES: tuple[Rule, ...] = (
         id="TR-03",
         says="Each workspace is upgraded and billed by itself.",
         test=_SERVED + "tr_03_two_workspaces_of_an_account_are_two_subscriptions",
-        code="billing/store/subscriptions.py:ask_life",
+        code="billing/store/subscriptions.py:life",
         file="billing/store/subscriptions.py",
         old="WHERE workspace_id = %s AND source IN ('command', 'payment')",
         new="WHERE %s <> '' AND source IN ('command', 'payment')",
