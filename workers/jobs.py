@@ -15,12 +15,14 @@ from billing.store import workspaces
 from billing.store.db import Database
 from workers import callbacks, documents, reading, refunding, sending
 from workers.mailing import Mailer, Smtp
-from workers.settle import settle
+from workers.settle import settle, settle_together
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger("sekisu.jobs")
-#: Workspaces settled side by side in one process: more threads only contend for the interpreter.
-SIDE_BY_SIDE = 4
+#: Workspaces settled in one transaction: what a statement, a commit and a change of threads cost is shared.
+TOGETHER = 32
+#: What is new is the bell's for this long, seconds; then it is the sweeper's.
+GRACE_S = 1.0
 #: Workspaces with something due that are settled in one go, and how many of them are worth calling for help.
 DUE_AT_ONCE = 500
 CROWD = 100
@@ -38,17 +40,13 @@ class Jobs:
 
     @cached_property
     def database(self) -> Database:
-        """The pool of this process; a job holds one connection, a batch of settlements `SIDE_BY_SIDE`."""
-        return Database(self.settings.database_url, size=2 * SIDE_BY_SIDE + sending.BATCH + sending.ROOM)
+        """The pool of this process; a job holds one connection, and those who send one to book with."""
+        return Database(self.settings.database_url, size=self.settings.worker_threads + sending.BATCH)
 
     @cached_property
     def gateway(self) -> Gateway:
         """The payment endpoint."""
         return Gateway(self.settings.payment_url, self.settings.payment_secret, clock=lambda: datetime.now(UTC))
-
-    @cached_property
-    def _settlers(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="settle")
 
     @cached_property
     def _senders(self) -> ThreadPoolExecutor:
@@ -75,17 +73,24 @@ class Jobs:
 
     def _due(self) -> list[str]:
         with self.database.reading() as connection:
-            return workspaces.due(connection, DUE_AT_ONCE)
+            return workspaces.due(connection, GRACE_S, DUE_AT_ONCE)
 
     def settle_all(self, workspace_ids: Iterable[str]) -> None:
-        """Settle workspaces side by side, then send what is due."""
-        ids = list(workspace_ids)
-        if len(ids) == 1:
-            self._settle(ids[0])
-        elif ids:
-            list(self._settlers.map(self._settle, ids))
+        """Settle workspaces, some together, then send what is due."""
+        ids = sorted(workspace_ids)
+        for begin in range(0, len(ids), TOGETHER):
+            self._settle_some(ids[begin : begin + TOGETHER])
         if ids:
             self.send()
+
+    def _settle_some(self, ids: list[str]) -> None:
+        """Together; what is not done by that alone: where several steps are due, or all when one's fault undid all."""
+        left = None if len(ids) == 1 else _caught("settle", f"{len(ids)} together", lambda: self._together(ids))
+        for workspace_id in ids if left is None else left:
+            self._settle(workspace_id)
+
+    def _together(self, ids: list[str]) -> list[str]:
+        return settle_together(self.database, ids, self.settings.collect, self._outbox)
 
     def _settle(self, workspace_id: str) -> None:
         def job() -> None:

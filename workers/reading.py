@@ -19,11 +19,11 @@ _LOG = logging.getLogger("sekisu.reading")
 #: What one delivery's content can bring about. Anything else is ours to mend, and the deliveries wait for it.
 _POISON = (psycopg.DataError, psycopg.IntegrityError, ArithmeticError, LookupError, TypeError, ValueError)
 #: Deliveries read in one transaction.
-BATCH = 500
-
-
-#: Batches read before what they touched is settled: a flood must not keep its own, or others', money waiting.
-ROUND = 4
+BATCH = 250
+#: Batches read, or workspaces touched, before these are settled: a flood must not keep its own, or others', money
+#: waiting, and what one worker read and left lying others would settle too.
+ROUND = 8
+TOUCHED = 64
 
 
 def read(database: Database, connection_id: str) -> set[str]:
@@ -47,7 +47,7 @@ def rounds(database: Database, connection_id: str) -> Iterator[set[str]]:
         touched |= workspaces
         if found < BATCH:
             break
-        if turn % ROUND == 0:
+        if turn % ROUND == 0 or len(touched) >= TOUCHED:
             yield touched
             touched = set()
     yield touched

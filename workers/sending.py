@@ -1,8 +1,10 @@
 """Sends charges: a lease with a fencing token, `sending` committed first, the POST outside any transaction."""
 
 import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from random import random
 from threading import Lock
 from typing import Any
@@ -12,15 +14,18 @@ from billing.payments.gateway import RETRY_FOR_S, Gateway, Outcome, backoff_s
 from billing.store import leases, outcomes
 from billing.store.db import Database, Row
 from billing.store.ledger import Book
-from billing.store.outcomes import Answer
+from billing.store.outcomes import Answer, Word
 
 _LOG = logging.getLogger("sekisu.sending")
 #: A lease outlives the gateway's connect and read time-outs (2 s + 5 s), so that two senders never overlap by plan.
 LEASE_S = 8.0
 #: Charges leased at once; they are posted side by side.
 BATCH = 16
-#: Charges that were taken out by their settlement and are on their way, in one process.
-ROOM = 8
+#: Charges that were taken out by their settlement and are on their way, in one process, and how many side by side.
+ROOM = 64
+POSTERS = 8
+#: A charge that waited this long for its turn is not posted: there is just time for a silent endpoint in its lease.
+SPARE_S = LEASE_S - 7.0
 #: A pending charge whose callback does not come is asked after this long.
 ASK_AFTER_S = 3600.0
 
@@ -38,15 +43,12 @@ def send_due(
             leased = leases.lease(connection, BATCH, LEASE_S, callback_url, fresh=collect == "live")
         if not leased:
             return sent
-        # The posts wait side by side; the answers are booked here, one after the other, as they come.
+        # The posts wait side by side; the answers are booked here as they come, together when several are there.
         posts = {pool.submit(_post, gateway, charge): charge for charge in leased}
-        for post in as_completed(posts):
-            try:
-                _book(database, posts[post], post.result())
-            except UnavailableError:
-                raise
-            except Exception:  # noqa: BLE001 - the others were posted too, and have their answers
-                _LOG.exception("charge %s: what came of it is not booked; it is sent again", posts[post]["id"])
+        waiting = set(posts)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            book(database, [(posts[post], outcome) for post in done if (outcome := _result(post))])
         sent += len(leased)
 
 
@@ -59,39 +61,105 @@ class Outbox:
     def __init__(self, database: Database, gateway: Gateway, callback_url: str) -> None:
         self.callback_url = callback_url
         self._database, self._gateway = database, gateway
-        self._pool = ThreadPoolExecutor(ROOM, thread_name_prefix="outbox")
+        self._pool = ThreadPoolExecutor(POSTERS, thread_name_prefix="outbox")
         self._waiting = 0
-        self._lock = Lock()
+        self._answers: deque[tuple[Row, Outcome]] = deque()
+        self._lock, self._booking = Lock(), Lock()
 
-    def take(self, book: Book, workspace: Row) -> Row | None:
-        """Take out the queued charge of a book that is not written yet; None when there is no room.
+    def parcel(self) -> "Parcel":
+        """Empty, for the charges of one transaction."""
+        return Parcel(self)
 
-        A workspace with a clock waits for its answers where it stands (law 4), so its charges go the long way.
-        """
-        if workspace["clock_id"] or self._waiting >= ROOM:
-            return None
-        return leases.take(book, workspace, LEASE_S, self.callback_url)
+    @property
+    def room(self) -> int:
+        """How many more charges may be taken out now."""
+        return ROOM - self._waiting
 
-    def send(self, charge: Row) -> None:
+    def send(self, charges: Sequence[Row]) -> None:
         """Send what was taken out, now that it is committed; what came of it is booked."""
         with self._lock:
-            self._waiting += 1
-        self._pool.submit(self._send, charge)
+            self._waiting += len(charges)
+        taken_at = time.monotonic()
+        for charge in charges:
+            self._pool.submit(self._send, charge, taken_at)
 
-    def _send(self, charge: Row) -> None:
+    def _send(self, charge: Row, taken_at: float) -> None:
         try:
-            _book(self._database, charge, _post(self._gateway, charge))
+            # Else its lease might end while the endpoint is silent; the next sender takes it over then.
+            if time.monotonic() - taken_at < SPARE_S:
+                self._answers.append((charge, _post(self._gateway, charge)))
+                self._book()
         except Exception:  # noqa: BLE001 - the row stays due, and a sweep finds it when its lease is over
             _LOG.exception("charge %s: what came of it is not booked; it is sent again", charge["id"])
         finally:
             with self._lock:
                 self._waiting -= 1
 
+    def _book(self) -> None:
+        """Book the answers that are there. One thread books; what comes meanwhile it books together, next."""
+        while self._answers and self._booking.acquire(blocking=False):
+            try:
+                some = [self._answers.popleft() for _ in range(min(len(self._answers), BATCH))]
+                book(self._database, some)
+            finally:
+                self._booking.release()
 
-def _book(database: Database, charge: Row, outcome: Outcome) -> None:
+
+class Parcel:
+    """The charges that one transaction takes out."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self.charges: list[Row] = []
+
+    def take(self, book: Book, workspace: Row) -> None:
+        """Take out the queued charge of a book that is not written yet, while there is room.
+
+        A workspace with a clock waits for its answers where it stands (law 4), so its charges go the long way.
+        """
+        if not workspace["clock_id"] and len(self.charges) < self._outbox.room:
+            self.charges.append(leases.take(book, workspace, LEASE_S, self._outbox.callback_url))
+
+
+def book(database: Database, answers: Sequence[tuple[Row, Outcome]]) -> None:
+    """Book what came of charges, together as far as it can be. What cannot be booked is sent again.
+
+    Raises UnavailableError.
+    """
+    words = [_word(charge, outcome) for charge, outcome in answers]
+    while words:
+        now = list({word.workspace_id: word for word in reversed(words)}.values())  # one of each workspace
+        words = [word for word in words if word not in now]
+        if not _booked(database, now) and len(now) > 1:
+            for word in now:
+                _booked(database, [word])
+
+
+def _booked(database: Database, words: Sequence[Word]) -> bool:
+    """Whether words on different workspaces could be booked in one transaction: one's fault undoes all."""
+    try:
+        with database.transaction("charge.book") as connection:
+            outcomes.book_all(connection, words)
+    except UnavailableError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is, others' answers must not wait for it
+        _LOG.exception("%s: what came of it is not booked", ", ".join(word.charge_id for word in words))
+        return False
+    return True
+
+
+def _word(charge: Row, outcome: Outcome) -> Word:
     answer = answered(outcome, charge["attempt"], charge["tries"], charge["age_s"], random)
-    with database.transaction("charge.book") as connection:
-        outcomes.book(connection, charge["workspace_id"], charge["id"], answer, charge["token"])
+    return Word(charge["workspace_id"], charge["id"], answer, charge["token"])
+
+
+def _result(post: "Future[Outcome]") -> Outcome | None:
+    """None when posting itself failed: the charge is sent again, and the others have their answers."""
+    try:
+        return post.result()
+    except Exception:  # noqa: BLE001 - see above
+        _LOG.exception("a charge could not be posted; it is sent again")
+        return None
 
 
 def _post(gateway: Gateway, charge: Row) -> Outcome:
@@ -108,6 +176,6 @@ def answered(outcome: Outcome, attempt: int, tries: int, age_s: float, roll: Cal
         return Answer(outcome.kind, attempt, outcome.reference, outcome.failure_code, None, outcome.detail)
     if outcome.kind == "pending":
         return Answer("pending", attempt, outcome.reference, None, ASK_AFTER_S, outcome.detail)
-    wait = max(backoff_s(tries, roll()), outcome.retry_after_s or 0.0)
+    pause_s = max(backoff_s(tries, roll()), outcome.retry_after_s or 0.0)
     given_up = outcome.kind == "absent" and age_s > RETRY_FOR_S
-    return Answer("unknown", attempt, None, None, None if given_up else wait, outcome.detail)
+    return Answer("unknown", attempt, None, None, None if given_up else pause_s, outcome.detail)

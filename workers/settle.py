@@ -2,9 +2,10 @@
 difference, open at most one charge per due instant; each step is one transaction that first locks the workspace row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import count
 
 from billing.core import calendar
@@ -25,7 +26,7 @@ from billing.store.memory import SqlMemory
 from billing.tools import room as rooms
 from workers import notices
 from workers.money import Money, refunding
-from workers.sending import Outbox
+from workers.sending import Outbox, Parcel
 
 #: Facts taken into one transaction at most; a step ends on an instant boundary (DESIGN.md section 6, step 6).
 FACTS_A_STEP = 20_000
@@ -40,12 +41,11 @@ _STRICTNESS = ("live", "paused", "shadow")
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one step of settlement did. `more`: another step is due now. `charge`: the charge it opened, if it is to be
-    sent; `taken`: the same, when it was taken out for this settler to send."""
+    sent."""
 
     more: bool = False
     charge: str | None = None
     entries: int = 0
-    taken: Row | None = None
 
 
 def settle(
@@ -61,14 +61,25 @@ def settle(
     """
     opened: list[str] = []
     while True:
+        parcel = outbox.parcel() if outbox else None
         with database.transaction("settle") as connection:
-            step = settle_step(connection, workspace_id, collect, patient=patient, outbox=outbox)
+            step = settle_step(connection, workspace_id, collect, patient=patient, parcel=parcel)
         if step.charge:
             opened.append(step.charge)
-        if step.taken and outbox:
-            outbox.send(step.taken)
+        if parcel and outbox:
+            outbox.send(parcel.charges)
         if not step.more:
             return opened
+
+
+def settle_together(database: Database, workspace_ids: Collection[str], collect: str, outbox: Outbox) -> list[str]:
+    """One step of each of several workspaces, as a worker does it, in one transaction; answers those in which another
+    is due: they are settled alone. One's fault undoes all. Raises NotFoundError, UnavailableError."""
+    ids, parcel = sorted(set(workspace_ids)), outbox.parcel()
+    with database.transaction("settle.together") as connection:
+        steps = _settle_steps(connection, ids, collect, most=FACTS_A_STEP // len(ids), patient=True, parcel=parcel)
+    outbox.send(parcel.charges)
+    return [workspace_id for workspace_id, step in zip(ids, steps, strict=True) if step.more]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +113,60 @@ def settle_step(
     *,
     hear: bool = True,
     patient: bool = False,
-    outbox: Outbox | None = None,
+    parcel: Parcel | None = None,
 ) -> Step:
     """One step, inside the caller's transaction: up to the next due instant, or to now when none is due.
 
-    `hear` False: no new fact is taken but commands and payments.
+    `hear` False: no new fact is taken but commands and payments. Raises NotFoundError.
     """
-    standing = stand(connection, workspace_id, hear=hear)
-    workspace = standing.workspace
+    (step,) = _settle_steps(connection, [workspace_id], collect, hear=hear, patient=patient, parcel=parcel)
+    return step
+
+
+def _settle_steps(
+    connection: Conn,
+    workspace_ids: Sequence[str],
+    collect: str,
+    *,
+    most: int = FACTS_A_STEP,
+    hear: bool = True,
+    patient: bool = False,
+    parcel: Parcel | None = None,
+) -> list[Step]:
+    """One step of each workspace; none of one in which more than `most` facts wait, if a step could take them."""
+    written = []
+    for standing in _stand_all(connection, workspace_ids, hear=hear, most=most):
+        if most < FACTS_A_STEP and len(standing.waiting) > most:
+            written.append(_Written(Step(more=True)))
+        else:
+            written.append(_step(connection, standing, collect, patient=patient, parcel=parcel))
+    ledger.flush(connection, [each.book for each in written if each.book])
+    for each in written:
+        each.follow_up()
+    return [each.step for each in written]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A step, the book that is to be flushed, and what is to be done then."""
+
+    step: Step
+    book: ledger.Book | None = None
+    follow_up: Callable[[], None] = lambda: None
+
+
+def _step(connection: Conn, standing: Standing, collect: str, *, patient: bool, parcel: Parcel | None) -> _Written:
+    workspace, workspace_id = standing.workspace, standing.workspace["id"]
     plan = _next(standing)
     if not plan.facts and not plan.due and not plan.dirty(workspace):
-        return Step()
+        return _Written(Step())
     if patient and plan.due and workspace["clock_id"] and _unanswered(connection, workspace_id):
-        return Step()
+        return _Written(Step())
     ground = _ground(connection, standing, plan)
     memory = SqlMemory(connection, workspace_id, [fact.id for fact in plan.facts], standing.heads)
     refold = refolded(connection, workspace_id, ground, plan.until, plan.facts)
     change = advance(memory, plan.facts, ground, plan.until, workspaces.position(workspace), refold)
-    step = _write(connection, standing, ground, change, plan, stricter(collect, workspace["collect"]), outbox)
-    return replace(step, more=plan.more)
+    return _write(connection, standing, ground, change, plan, stricter(collect, workspace["collect"]), parcel)
 
 
 def settle_fully(connection: Conn, workspace_id: str, collect: str, *, hear: bool = True, most: int = 0) -> None:
@@ -158,8 +204,19 @@ class Plan:
 
 def stand(connection: Conn, workspace_id: str, *, hear: bool = True) -> Standing:
     """Lock a workspace and read, after the lock, what it is settled from. Raises NotFoundError."""
-    row = one(connection, "SELECT standing(%s, %s, %s) AS told", (workspace_id, hear, FACTS_A_STEP + 1))
-    told = row["told"] if row else {}
+    (standing,) = _stand_all(connection, [workspace_id], hear=hear, most=FACTS_A_STEP)
+    return standing
+
+
+def _stand_all(connection: Conn, workspace_ids: Sequence[str], *, hear: bool, most: int) -> list[Standing]:
+    """As `stand`, for several in the order of their ids, which is how everybody locks them."""
+    found = many(
+        connection, "SELECT standing(id, %s, %s) AS told FROM unnest(%s::text[]) AS id", (hear, most + 1, workspace_ids)
+    )
+    return [_standing(row["told"], workspace_id) for row, workspace_id in zip(found, workspace_ids, strict=True)]
+
+
+def _standing(told: Row, workspace_id: str) -> Standing:
     return Standing(
         workspaces.read(told["workspace"], workspace_id),
         [rows.fact_read(fact) for fact in told["life"] or ()],
@@ -281,9 +338,9 @@ def _write(
     change: Change,
     plan: Plan,
     collect: str,
-    outbox: Outbox | None,
-) -> Step:
-    """Write one step whole: roster, entries, lines, reductions, at most one charge."""
+    parcel: Parcel | None,
+) -> _Written:
+    """What one step writes: roster, entries, lines, reductions, at most one charge."""
     workspace, workspace_id = standing.workspace, standing.workspace["id"]
     book = ledger.Book.of(workspace, plan.until)
     found = differences(change.old_lines, change.new_lines, tuple(sorted(f.id for f in plan.facts)[:_CAUSES]))
@@ -298,14 +355,14 @@ def _write(
     if found:
         money = Money(connection, workspace, ground, book, collect)
         opened, credit = money.settle(found, entry_ids, plan.until, refunding(ground.course, plan.facts))
-    if plan.facts:  # in the order in which readers lock them
-        book.parts["taken"] = [{"id": f.id, "owner": f.owner} for f in sorted(plan.facts, key=lambda fact: fact.id)]
+    if plan.facts:
+        book.parts["taken"] = [{"id": fact.id, "owner": fact.owner} for fact in plan.facts]
     state = {"settled_through": plan.until, "due_at": plan.due_at, "state": ground.course.state}
-    taken = outbox.take(book, workspace) if opened and outbox else None
-    book.parts["position"] = workspaces.written(change.position) | state | book.chain(credit)
-    book.flush(connection)
-    _follow_up(connection, ground.course, plan, workspace, collect)
-    return Step(charge=opened, entries=len(found), taken=taken)
+    if opened and parcel:
+        parcel.take(book, workspace)
+    book.parts["position"] = [workspaces.written(change.position) | state | book.chain(credit)]
+    step = Step(plan.more, opened, len(found))
+    return _Written(step, book, partial(_follow_up, connection, ground.course, plan, workspace, collect))
 
 
 def _follow_up(connection: Conn, life: Course, plan: Plan, workspace: Row, collect: str) -> None:

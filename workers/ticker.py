@@ -10,13 +10,11 @@ from billing.settings import Settings
 from billing.store import charges, idempotency, months
 from workers import commands, reading, schedule
 from workers.bell import Bell
-from workers.jobs import CROWD, Jobs
+from workers.jobs import CROWD, GRACE_S, Jobs
 
 _LOG = logging.getLogger("sekisu.ticker")
 #: Seconds between two sweeps.
 SWEEP_S = 0.5
-#: A delivery is the bell's for this long, seconds; then it is the sweeper's.
-GRACE_S = 1.0
 #: Rows of a kind taken in one sweep.
 MOST = 500
 _TIDY_EVERY = 7200

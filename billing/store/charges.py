@@ -172,7 +172,7 @@ def open_charge(
     last, tax = decision.lines[-1].line, decision.tax
     status, reason = _first_status(decision.amount, collect, payment_method)
     charge_id = new_id("ch")
-    book.parts["charge"] = {
+    charge = {
         "id": charge_id,
         **obligations(decision.lines),
         "status": status,
@@ -191,6 +191,7 @@ def open_charge(
         "tries": 0,
         "lines": [{"key": d.line.key, "entry_id": entry_ids[d.line.key], "amount": d.amount} for d in decision.lines],
     }
+    book.parts["charge"] = [charge]
     if part := tax.part(decision.total):
         book.move("tax_within" if tax.behavior == "inclusive" else "tax", charge_id, part, last.currency)
     if decision.credit_used:

@@ -83,7 +83,7 @@ def _body(charge: Row, workspace: Row, lines: list[dict[str, object]]) -> dict[s
 def take(book: Book, workspace: Row, seconds: float, callback_url: str) -> Row:
     """Open the queued charge of a book as one that its settler has already taken out, to send it as soon as `sending`
     is committed; answers it as `lease` does. `workspace` is the locked row."""
-    charge: Row = book.parts["charge"]
+    (charge,) = book.parts["charge"]
     entries = {row["id"]: row for row in book.parts["entries"]}
     asked = [entries[line["entry_id"]] | line | {"asked": line["amount"]} for line in charge["lines"]]
     lines = [line_json(row) for row in asked if row["asked"] > 0]

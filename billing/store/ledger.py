@@ -5,9 +5,10 @@ Accounts: receivable, deferred_revenue, revenue, tax_payable, customer_credit, c
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from billing.core import calendar
@@ -38,13 +39,15 @@ LEGS = {
 @dataclass(slots=True)
 class Book:
     """All that one transaction writes of one workspace: postings on top of its chain, and the other `parts` that the
-    database's function `post` knows. `flush` writes it whole: a statement for each part costs more than the writing."""
+    database's function `post` knows. `flush` writes books whole: a statement for each part costs more than the writing.
+
+    A part is a list of rows."""
 
     workspace_id: str
     seq: int
     head: bytes
     posted_at: datetime
-    parts: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, list[Row]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, workspace: Row, posted_at: datetime) -> "Book":
@@ -57,7 +60,7 @@ class Book:
 
     def rechain(self, credit: int) -> None:
         """The workspace's row is to say where the chain ends and the credit stands."""
-        self.parts["chain"] = self.chain(credit)
+        self.parts["chain"] = [self.chain(credit)]
 
     def move(self, kind: str, ref: str, amount: int, currency: str) -> None:
         """Move `amount` minor units (> 0) as `kind` says; `ref` is the charge or entry it is for."""
@@ -97,10 +100,22 @@ class Book:
 
     def flush(self, connection: Conn) -> None:
         """Write every part that there is."""
-        if self.parts:
-            told = json.dumps(self.parts, default=datetime.isoformat)
-            connection.execute("SELECT post(%s, %s::jsonb)", (self.workspace_id, told))
-            self.parts = {}
+        flush(connection, [self])
+
+
+def flush(connection: Conn, books: Iterable[Book]) -> None:
+    """Write every part of books of different workspaces."""
+    told: dict[str, list[Row]] = {}
+    for book in books:
+        for name, part in book.parts.items():
+            for row in part:
+                row["workspace_id"] = book.workspace_id
+            told.setdefault(name, []).extend(part)
+        book.parts = {}
+    if told:
+        # Facts are locked in the order in which readers lock them, whosever they are.
+        told.get("taken", []).sort(key=itemgetter("id"))
+        connection.execute("SELECT post(%s::jsonb)", (json.dumps(told, default=datetime.isoformat),))
 
 
 def _columns(line: Line) -> dict[str, Any]:

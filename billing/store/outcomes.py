@@ -1,5 +1,6 @@
 """What an answer of the payment endpoint does to a charge. States only move forward by (attempt, rank) (law 6)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,8 +8,8 @@ from billing.core.facts import Fact, fact_id
 from billing.core.settlement import Collected
 from billing.store import subscriptions, workspaces
 from billing.store.charges import RANK, give_back, pay_back, tax_of
-from billing.store.db import Conn, Row, one
-from billing.store.ledger import Book
+from billing.store.db import Conn, Row, many, one
+from billing.store.ledger import Book, flush
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +24,75 @@ class Answer:
     detail: str | None = None
 
 
-def book(connection: Conn, workspace_id: str, charge_id: str, answer: Answer, token: int | None = None) -> bool:
-    """Move the charge forward by one answer and book what follows; False when it says nothing new.
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An answer to one charge. `fencing` is the sender's token: under an older one it is dropped; callbacks carry
+    none."""
 
-    `token` is the sender's fencing token: an answer under an older one is dropped. Callbacks carry none. Locks the
-    workspace first, as settlement does, so that the two never wait for each other.
-    """
-    row = one(connection, "SELECT asked(%s, %s) AS told", (workspace_id, charge_id))
-    told = row["told"] if row else {}
-    workspace, charge = workspaces.read(told["workspace"], workspace_id), told["charge"]
-    if charge is None or (token is not None and charge["token"] != token):
-        return False
+    workspace_id: str
+    charge_id: str
+    answer: Answer
+    fencing: int | None = None
+
+
+def book(connection: Conn, workspace_id: str, charge_id: str, answer: Answer, token: int | None = None) -> bool:
+    """Move the charge forward by one answer and book what follows; False when it says nothing new."""
+    (news,) = book_all(connection, [Word(workspace_id, charge_id, answer, token)])
+    return news
+
+
+def book_all(connection: Conn, words: Iterable[Word]) -> list[bool]:
+    """As `book`, for words on different workspaces. Each workspace is locked first and all in the order of their ids,
+    as settlement does, so that nobody waits in a circle. Raises NotFoundError."""
+    told = sorted(words, key=lambda word: word.workspace_id)
+    found = many(
+        connection,
+        "SELECT asked(workspace, charge) AS told FROM unnest(%s::text[], %s::text[]) AS t(workspace, charge)",
+        ([word.workspace_id for word in told], [word.charge_id for word in told]),
+    )
+    moves = [_move(connection, word, row["told"]) for word, row in zip(told, found, strict=True)]
+    flush(connection, [move.posted for move in moves if move])
+    for move in moves:
+        if move:
+            _file(connection, move)
+    return [move is not None for move in moves]
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What one word changes, not written yet."""
+
+    workspace: Row
+    charge: Row
+    answer: Answer
+    posted: Book
+
+
+def _move(connection: Conn, word: Word, told: Row) -> _Move | None:
+    """What follows from a word; None when it says nothing new."""
+    workspace, charge, answer = workspaces.read(told["workspace"], word.workspace_id), told["charge"], word.answer
+    if charge is None or (word.fencing is not None and charge["token"] != word.fencing):
+        return None
     if not _forward(charge, answer):
-        _keep_trying(connection, charge, answer, token)
-        return False
+        _keep_trying(connection, charge, answer, word.fencing)
+        return None
     at = moment(workspace, first=not charge["answered"])
     posted = Book.of(workspace, at)
-    posted.parts["answer"] = _moved(charge, answer, at)
+    posted.parts["answer"] = [_moved(charge, answer, at)]
     if answer.status == "succeeded":
         _settle_payment(connection, posted, workspace, charge)
     elif answer.status == "failed" and charge["over"]:
         posted.rechain(workspace["credit"] + give_back(connection, posted, charge["id"], charge["currency"]))
-    posted.flush(connection)
+    return _Move(workspace, charge, answer, posted)
+
+
+def _file(connection: Conn, move: _Move) -> None:
+    """File a failure, and a success after one, as a fact. A failure of what is no longer asked for is no debt."""
+    charge, answer = move.charge, move.answer
     if answer.status == "failed" or (answer.status == "succeeded" and charge["failed_before"]):
         asks = tax_of(charge).gross(charge["standing"] or 0) > charge["credit"]
-        # A failure of what is no longer asked for is no debt.
         status = "failed" if answer.status == "failed" and asks else "succeeded"
-        file_outcome(connection, workspace, charge, status, answer.attempt, at)
-    return True
+        file_outcome(connection, move.workspace, charge, status, answer.attempt, move.posted.posted_at)
 
 
 def _forward(charge: Row, answer: Answer) -> bool:

@@ -18,7 +18,7 @@ def tell(book: Book, change: Change) -> None:
         "seats": [
             {"board": board, "member": member, "present": present} for (board, member), present in change.seats.items()
         ],
-        "rewritten": sorted(change.rewritten),
+        "rewritten": [{"member": member} for member in sorted(change.rewritten)],
         "ended": [{"member": member, "at": at} for member, at in ended],
         "spans": [_span(span) for span in (*change.spans, *opened)],
         "steps": [{"at": at, "delta": delta} for at, delta in change.steps.items()],

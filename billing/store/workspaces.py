@@ -54,8 +54,9 @@ def read(told: Row | None, workspace_id: str) -> Row:
     return {**row, **times, "chain_head": bytes.fromhex(row["chain_head"][2:])}
 
 
-def due(connection: Conn, limit: int) -> list[str]:
-    """Workspaces with a due instant at or before their own now, or with facts that wait to be settled."""
+def due(connection: Conn, older_than_s: float, limit: int) -> list[str]:
+    """Workspaces with a due instant at or before their own now, or with facts that wait to be settled: by the wall's
+    clock, for more than `older_than_s` seconds."""
     found = many(
         connection,
         # At random: workspaces that cannot be settled must not stand before the others for ever.
@@ -67,8 +68,9 @@ def due(connection: Conn, limit: int) -> list[str]:
                SELECT f.workspace_id FROM fact f JOIN workspace w ON w.id = f.workspace_id
                LEFT JOIN clock c ON c.id = w.clock_id
                WHERE f.settled_at IS NULL AND f.at <= GREATEST(COALESCE(c.now, clock_timestamp()), w.settled_through)
+                 AND (c.id IS NOT NULL OR f.heard_at <= clock_timestamp() - make_interval(secs => %(older)s))
            ) AS found ORDER BY random() LIMIT %(limit)s""",
-        {"limit": limit, "some": 20 * limit},
+        {"limit": limit, "some": 20 * limit, "older": older_than_s},
     )
     return [row["id"] for row in found]
 

@@ -9,7 +9,8 @@ import redis
 from tests.flows.house import PATIENCE, House, wait
 from tests.flows.tool import at, in_workspace
 from tests.flows.town import Load, Town
-from workers.ticker import GRACE_S, SWEEP_S
+from workers.jobs import GRACE_S
+from workers.ticker import SWEEP_S
 
 DELIVERIES, RATE = 1000, 100
 #: Seconds within which 99 of 100 answers must come (DESIGN.md section 8), on a machine that can do it without a fault.

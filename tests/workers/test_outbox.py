@@ -1,6 +1,6 @@
 """A charge that its own settlement takes out: sent at once, by one sender, with the body that any other would send."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,9 +22,9 @@ class Held(Outbox):
 
     dying = False
 
-    def send(self, charge: Row) -> None:
+    def send(self, charges: Sequence[Row]) -> None:
         if not self.dying:
-            super().send(charge)
+            super().send(charges)
 
 
 class Shop:

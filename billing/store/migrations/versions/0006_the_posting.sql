@@ -64,16 +64,21 @@ BEGIN
     ));
 END $$;
 
--- Writes the parts of `_told` that are there. Rows are JSON objects named as the columns; times carry their zone.
-CREATE FUNCTION post(_workspace text, _told jsonb) RETURNS void LANGUAGE plpgsql AS $$
+-- Writes the parts of `_told` that are there, of however many workspaces at once. Rows are JSON objects named as the
+-- columns; times carry their zone. Rows are always found by key: what the planner takes the tables for, empty ones
+-- yesterday, must not make it read them whole.
+CREATE FUNCTION post(_told jsonb) RETURNS void LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     _one jsonb;
 BEGIN
     IF _told ? 'members' THEN
-        INSERT INTO member (workspace_id, member, membership, deactivated, on_boards, open_boards, shut_boards, billable,
+        INSERT INTO member (workspace_id, member, membership, deactivated, on_boards, open_boards, shut_boards,
+        billable,
                             rule, since, fact_id, last_at, name, role)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'members') AS t(
-            member text, membership text, deactivated boolean, on_boards integer, open_boards integer,
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'members') AS t(
+            workspace_id text, member text, membership text, deactivated boolean, on_boards integer, open_boards
+            integer,
             shut_boards integer, billable boolean, rule text, since timestamptz, fact_id text, last_at timestamptz,
             name text, role text)
         ON CONFLICT (workspace_id, member) DO UPDATE SET
@@ -84,8 +89,9 @@ BEGIN
     END IF;
     IF _told ? 'boards' THEN
         INSERT INTO board_head (workspace_id, board, owner, closed, initial, hint_at, explicit_at, last_at)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'boards') AS t(
-            board text, owner text, closed boolean, initial text, hint_at timestamptz, explicit_at timestamptz,
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'boards') AS t(
+            workspace_id text, board text, owner text, closed boolean, initial text, hint_at timestamptz, explicit_at
+            timestamptz,
             last_at timestamptz)
         ON CONFLICT (workspace_id, board) DO UPDATE SET
             owner = EXCLUDED.owner, closed = EXCLUDED.closed, initial = EXCLUDED.initial, hint_at = EXCLUDED.hint_at,
@@ -93,53 +99,59 @@ BEGIN
     END IF;
     IF _told ? 'seats' THEN
         INSERT INTO seat (workspace_id, board, member, present)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'seats') AS t(board text, member text, present boolean)
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'seats') AS t(
+            workspace_id text, board text, member text, present boolean)
         ON CONFLICT (workspace_id, board, member) DO UPDATE SET present = EXCLUDED.present;
     END IF;
     IF _told ? 'rewritten' THEN
-        DELETE FROM span WHERE workspace_id = _workspace
-            AND member = ANY (ARRAY(SELECT jsonb_array_elements_text(_told -> 'rewritten')));
+        DELETE FROM span USING jsonb_to_recordset(_told -> 'rewritten') AS t(workspace_id text, member text)
+            WHERE span.workspace_id = t.workspace_id AND span.member = t.member;
     END IF;
     IF _told ? 'ended' THEN
         IF jsonb_array_length(_told -> 'ended') <= 1000 THEN
             -- By key: joined as a set, a plan that suits most workspaces reads every span of a large one.
             FOR _one IN SELECT jsonb_array_elements(_told -> 'ended') LOOP
                 UPDATE span SET end_at = (_one ->> 'at')::timestamptz
-                WHERE workspace_id = _workspace AND member = _one ->> 'member' AND end_at IS NULL;
+                WHERE workspace_id = _one ->> 'workspace_id' AND member = _one ->> 'member' AND end_at IS NULL;
             END LOOP;
         ELSE
-            UPDATE span SET end_at = t.at FROM jsonb_to_recordset(_told -> 'ended') AS t(member text, at timestamptz)
-            WHERE span.workspace_id = _workspace AND span.member = t.member AND span.end_at IS NULL;
+            UPDATE span SET end_at = t.at FROM jsonb_to_recordset(_told -> 'ended') AS t(workspace_id text, member
+                text, at timestamptz)
+            WHERE span.workspace_id = t.workspace_id AND span.member = t.member AND span.end_at IS NULL;
         END IF;
     END IF;
     IF _told ? 'spans' THEN
         INSERT INTO span (workspace_id, member, start_at, end_at, fact_id)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'spans') AS t(
-            member text, start_at timestamptz, end_at timestamptz, fact_id text);
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'spans') AS t(
+            workspace_id text, member text, start_at timestamptz, end_at timestamptz, fact_id text);
     END IF;
     IF _told ? 'steps' THEN
         INSERT INTO step (workspace_id, at, delta)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'steps') AS t(at timestamptz, delta integer)
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'steps') AS t(
+            workspace_id text, at timestamptz, delta integer)
         ON CONFLICT (workspace_id, at) DO UPDATE SET delta = step.delta + EXCLUDED.delta;
     END IF;
     IF _told ? 'journal' THEN
         INSERT INTO journal (workspace_id, seq, id, kind, ref, debit, credit, amount, currency, digest, hash, posted_at)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'journal') AS t(
-            seq bigint, id text, kind text, ref text, debit text, credit text, amount bigint, currency text,
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'journal') AS t(
+            workspace_id text, seq bigint, id text, kind text, ref text, debit text, credit text, amount bigint,
+            currency text,
             digest bytea, hash bytea, posted_at timestamptz);
     END IF;
     IF _told ? 'entries' THEN
         INSERT INTO entry (workspace_id, seq, id, key, subscription_id, n, kind, instant, unit_amount, seats, fraction,
                            line_amount, amount, currency, method, rounding, rules, facts, posted_at, heard_at)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'entries') AS t(
-            seq bigint, id text, key text, subscription_id text, n integer, kind text, instant timestamptz,
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'entries') AS t(
+            workspace_id text, seq bigint, id text, key text, subscription_id text, n integer, kind text, instant
+            timestamptz,
             unit_amount bigint, seats integer, fraction text, line_amount bigint, amount bigint, currency text,
             method text, rounding text, rules text[], facts text[], posted_at timestamptz, heard_at timestamptz);
         -- The statement as settled: each line as its entries now sum to it; a vanished one stands at zero.
         INSERT INTO line (workspace_id, key, subscription_id, n, kind, instant, unit_amount, seats, fraction, amount,
                           currency, method, rounding, rules, facts, entry_id)
-        SELECT _workspace, t.* FROM jsonb_to_recordset(_told -> 'entries') AS t(
-            key text, subscription_id text, n integer, kind text, instant timestamptz, unit_amount bigint,
+        SELECT t.* FROM jsonb_to_recordset(_told -> 'entries') AS t(
+            workspace_id text, key text, subscription_id text, n integer, kind text, instant timestamptz, unit_amount
+            bigint,
             seats integer, fraction text, line_amount bigint, currency text, method text, rounding text, rules text[],
             facts text[], id text)
         ON CONFLICT (workspace_id, key) DO UPDATE SET
@@ -147,11 +159,10 @@ BEGIN
             facts = EXCLUDED.facts, entry_id = EXCLUDED.entry_id;
     END IF;
     IF _told ? 'charge' THEN
-        _one := _told -> 'charge';
         INSERT INTO charge (id, workspace_id, subscription_id, n, purpose, nth, status, held_reason, currency, amount,
                             tax, tax_rate, tax_behavior, tax_rounding, credit, method, due_on, created_at,
                             document_due, body, token, tries, first_sent_at, leased_until, due_at)
-        SELECT t.id, _workspace, t.subscription_id, t.n, t.purpose,
+        SELECT t.id, t.workspace_id, t.subscription_id, t.n, t.purpose,
                COALESCE((SELECT max(c.nth) FROM charge c WHERE c.subscription_id = t.subscription_id AND c.n = t.n
                          AND c.purpose = t.purpose), 0) + 1,
                t.status, t.held_reason, t.currency, t.amount, t.tax, t.tax_rate, t.tax_behavior, t.tax_rounding,
@@ -160,47 +171,52 @@ BEGIN
                clock_timestamp() + make_interval(secs => t.lease_s),
                CASE WHEN t.status IN ('queued', 'sending')
                     THEN clock_timestamp() + make_interval(secs => COALESCE(t.lease_s, 0)) END
-        FROM jsonb_to_record(_one) AS t(
-            id text, subscription_id text, n integer, purpose text, status text, held_reason text, currency text,
-            amount bigint, tax bigint, tax_rate text, tax_behavior text, tax_rounding text, credit bigint, method text,
-            due_on date, created_at timestamptz, document_due boolean, body jsonb, tries integer, lease_s float8);
+        FROM jsonb_to_recordset(_told -> 'charge') AS t(
+            id text, workspace_id text, subscription_id text, n integer, purpose text, status text, held_reason text,
+            currency text, amount bigint, tax bigint, tax_rate text, tax_behavior text, tax_rounding text,
+            credit bigint, method text, due_on date, created_at timestamptz, document_due boolean, body jsonb,
+            tries integer, lease_s float8);
         INSERT INTO charge_line (charge_id, workspace_id, key, entry_id, amount)
-        SELECT _one ->> 'id', _workspace, t.* FROM jsonb_to_recordset(_one -> 'lines') AS t(
-            key text, entry_id text, amount bigint);
+        SELECT c.id, c.workspace_id, t.*
+        FROM jsonb_to_recordset(_told -> 'charge') AS c(id text, workspace_id text, lines jsonb),
+             jsonb_to_recordset(c.lines) AS t(key text, entry_id text, amount bigint);
     END IF;
     IF _told ? 'answer' THEN
-        _one := _told -> 'answer';
-        UPDATE charge SET status = _one ->> 'status', leased_until = NULL,
-            reference = COALESCE(_one ->> 'reference', reference),
-            document_due = document_due OR _one ->> 'status' = 'succeeded',
-            collected_at = CASE WHEN _one ->> 'status' = 'succeeded' THEN (_one ->> 'at')::timestamptz END,
-            due_at = clock_timestamp() + make_interval(secs => (_one ->> 'retry_in_s')::float8)
-        WHERE id = _one ->> 'charge_id';
+        UPDATE charge SET status = t.status, leased_until = NULL,
+            reference = COALESCE(t.reference, charge.reference),
+            document_due = document_due OR t.status = 'succeeded',
+            collected_at = CASE WHEN t.status = 'succeeded' THEN t.at END,
+            due_at = clock_timestamp() + make_interval(secs => t.retry_in_s)
+        FROM jsonb_to_recordset(_told -> 'answer') AS t(
+            charge_id text, status text, reference text, at timestamptz, retry_in_s float8)
+        WHERE charge.id = t.charge_id;
         INSERT INTO attempt (charge_id, n, key, posts, outcome, detail, at)
         SELECT t.charge_id, t.n, t.charge_id || '.' || t.n, t.posts, t.status, t.detail, clock_timestamp()
-        FROM jsonb_to_record(_one) AS t(charge_id text, n integer, posts integer, status text, detail text)
+        FROM jsonb_to_recordset(_told -> 'answer') AS t(
+            charge_id text, n integer, posts integer, status text, detail text)
         ON CONFLICT (charge_id, n) DO UPDATE
         SET posts = EXCLUDED.posts, outcome = EXCLUDED.outcome, detail = EXCLUDED.detail, at = EXCLUDED.at;
     END IF;
     -- Exactly the facts taken, as they were: one that a reader has given an owner meanwhile waits for the next step.
     IF _told ? 'taken' THEN
         UPDATE fact SET settled_at = now()
-        FROM jsonb_to_recordset(_told -> 'taken') AS t(id text, owner text)
-        WHERE fact.workspace_id = _workspace AND fact.id = t.id AND fact.owner IS NOT DISTINCT FROM t.owner
-            AND fact.settled_at IS NULL;  -- always true; keeps the planner off the workspace's whole history
+        FROM jsonb_to_recordset(_told -> 'taken') AS t(workspace_id text, id text, owner text)
+        WHERE fact.workspace_id = t.workspace_id AND fact.id = t.id AND fact.owner IS NOT DISTINCT FROM t.owner;
     END IF;
     IF _told ? 'position' THEN
         UPDATE workspace SET occupied = t.occupied, purchased = t.purchased, opened = t.opened, frontier = t.frontier,
             settled_through = t.settled_through, due_at = t.due_at, state = t.state, chain_seq = t.chain_seq,
             chain_head = t.chain_head, credit = t.credit
-        FROM jsonb_to_record(_told -> 'position') AS t(
-            occupied integer, purchased integer, opened integer, frontier timestamptz, settled_through timestamptz,
-            due_at timestamptz, state text, chain_seq bigint, chain_head bytea, credit bigint)
-        WHERE workspace.id = _workspace;
+        FROM jsonb_to_recordset(_told -> 'position') AS t(
+            workspace_id text, occupied integer, purchased integer, opened integer, frontier timestamptz,
+            settled_through timestamptz, due_at timestamptz, state text, chain_seq bigint, chain_head bytea,
+            credit bigint)
+        WHERE workspace.id = t.workspace_id;
     END IF;
     IF _told ? 'chain' THEN
         UPDATE workspace SET chain_seq = t.chain_seq, chain_head = t.chain_head, credit = t.credit
-        FROM jsonb_to_record(_told -> 'chain') AS t(chain_seq bigint, chain_head bytea, credit bigint)
-        WHERE workspace.id = _workspace;
+        FROM jsonb_to_recordset(_told -> 'chain') AS t(
+            workspace_id text, chain_seq bigint, chain_head bytea, credit bigint)
+        WHERE workspace.id = t.workspace_id;
     END IF;
 END $$;
