@@ -25,7 +25,7 @@ from billing.core.documents import (
     number_of,
     totals,
 )
-from billing.core.errors import ConflictError, NotFoundError, SekisuError
+from billing.core.errors import ConflictError, SekisuError
 from billing.core.money import CurrencyMismatchError
 from billing.core.tax import Tax
 from billing.store import accounts, books, documents, mail, workspaces
@@ -105,8 +105,9 @@ def receipt(connection: Conn, account_id: str | None, charge_id: str) -> str:
     invoice = there.get("invoice")
     if invoice is None:
         raise ConflictError(f"charge {charge_id} has no document that a receipt could be for")
-    items = [_item(row, row["asked"], office) for row in documents.lines(connection, charge_id) if row["asked"]]
-    return _issue(connection, office, charge, "receipt", items, original=invoice, keys=())
+    rows = documents.lines(connection, charge_id)
+    items = [_item(row, row["asked"], office) for row in rows if row["asked"]]
+    return _issue(connection, office, charge, "receipt", rows, items, original=invoice, keys=())
 
 
 def send(connection: Conn, document: Row, key: str, contact: Mapping[str, Any]) -> str:
@@ -142,6 +143,8 @@ def _converge(connection: Conn, office: _Office, charge: Row) -> list[str]:
         if made is None:
             return []
         issued.append(made)
+        if all(row["left"] == row["asked"] for row in rows):
+            return issued
         first = documents.get(connection, None, made)
         rows = documents.lines(connection, charge["id"])
     returned = _return(connection, office, charge, first, rows)
@@ -157,7 +160,7 @@ def _first(connection: Conn, office: _Office, charge: Row, rows: Sequence[Row]) 
     if not asked:
         return None
     items = [_item(row, row["asked"], office) for row in asked]
-    return _issue(connection, office, charge, kind, items, keys=[(item.key, item.amount) for item in items])
+    return _issue(connection, office, charge, kind, rows, items, keys=[(item.key, item.amount) for item in items])
 
 
 def _return(connection: Conn, office: _Office, charge: Row, first: Row, rows: Sequence[Row]) -> str | None:
@@ -170,7 +173,7 @@ def _return(connection: Conn, office: _Office, charge: Row, first: Row, rows: Se
     if small and not office.account["issuer"].get("small_returns", True):
         return None
     keys = [(item.key, item.amount) for item in items]
-    return _issue(connection, office, charge, "return_invoice", items, original=first, keys=keys, before=before)
+    return _issue(connection, office, charge, "return_invoice", rows, items, original=first, keys=keys, before=before)
 
 
 def _issue(
@@ -178,6 +181,7 @@ def _issue(
     office: _Office,
     charge: Row,
     kind: Kind,
+    rows: Sequence[Row],
     items: Sequence[Item],
     *,
     keys: Sequence[tuple[str, int]],
@@ -199,7 +203,7 @@ def _issue(
         workspace={"id": workspace["id"], "name": workspace["name"], "tool": workspace["tool"]},
         charge_id=charge["id"],
         method=charge["method"],
-        supplied=_supplied(connection, office, charge["id"]),
+        supplied=_supplied(office, rows),
         tax=_tax(original) if original else Tax(charge["tax_rate"], charge["tax_behavior"], charge["tax_rounding"]),
         chain_head=bytes(workspace["chain_head"]).hex(),
         due_on=charge["due_on"] if kind == "invoice" else None,
@@ -228,12 +232,9 @@ def _place(connection: Conn, workspace: Row, charge: Row, kind: Kind) -> tuple[i
     return last + 1, max(at, last_at) if last_at else at
 
 
-def _supplied(connection: Conn, office: _Office, charge_id: str) -> tuple[Any, Any]:
-    """The first and the last day of what the lines are for, in the workspace's zone."""
+def _supplied(office: _Office, rows: Sequence[Row]) -> tuple[Any, Any]:
+    """The first and the last day of what the lines, at least one, are for, in the workspace's zone."""
     zone = office.workspace["time_zone"]
-    rows = documents.lines(connection, charge_id)
-    if not rows:
-        raise NotFoundError(f"charge {charge_id} has no lines")
     days = [calendar.local_date(row["instant"], zone) for row in rows]
     ends = [calendar.local_date(row["ends_at"], zone) - timedelta(days=1) for row in rows if row["ends_at"]]
     return min(days), max([*days, *ends])

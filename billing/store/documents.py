@@ -114,10 +114,11 @@ def insert(
             json.dumps(content),
         ),
     )
-    connection.cursor().executemany(
+    told = [(key, amount) for key, amount in keys if amount]
+    connection.execute(
         """INSERT INTO document_line (workspace_id, document_id, charge_id, key, amount)
-           VALUES (%s, %s, %s, %s, %s)""",
-        [(workspace_id, document_id, content["charge_id"], key, amount) for key, amount in keys if amount],
+           SELECT %s, %s, %s, * FROM unnest(%s::text[], %s::bigint[])""",
+        (workspace_id, document_id, content["charge_id"], [key for key, _ in told], [amount for _, amount in told]),
     )
     return document_id
 

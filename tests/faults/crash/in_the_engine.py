@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.faults.crash.scene import ADMIN, TODAY, Story
 from tests.flows.house import wait
-from tests.flows.tool import at, ident
+from tests.flows.tool import at, ident, in_workspace
 
 
 class Joins(Story):
@@ -13,6 +13,32 @@ class Joins(Story):
     part = "worker"
     rival = "ticker"
     most = 2
+
+
+class JoinTogether(Joins):
+    """Somebody joins each of two workspaces: what waits for a worker is settled in one transaction."""
+
+    most = 1
+
+    def found(self) -> None:
+        super().found()
+        self.annex = self.customer.workspace("annex")
+        self.customer.roster(self.annex, "aoi")
+        self.customer.start(self.annex, interval=self.interval)
+        self.customer.rest(self.annex)
+        self.joined = 1
+
+    def act(self, turn: int) -> None:
+        self.house.freeze("worker")
+        self.happens(f"new {turn}")
+        body = in_workspace("addMemberToOrganization", "annex", f"new {turn}", TODAY, f"annex {turn}")
+        assert self.customer.deliver(body) == 200
+        self.joined += 1
+        self.house.thaw("worker")
+
+    def after(self) -> None:
+        super().after()
+        assert self.customer.of(self.annex, "seats")["occupied"] == self.joined
 
 
 class LookedUp(Joins):
@@ -108,6 +134,7 @@ SCENES = {
     "read.alone": Poisoned,
     "read.quarantine": Poisoned,
     "settle": Joins,
+    "settle.together": JoinTogether,
     "charge.lease": Joins,
     "charge.post": Joins,
     "charge.book": Joins,
