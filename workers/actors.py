@@ -5,7 +5,6 @@ from collections.abc import Callable
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
-from billing.settings import Settings
 from workers.broker import QUEUE, worker_broker
 from workers.jobs import Jobs
 
@@ -13,10 +12,9 @@ from workers.jobs import Jobs
 MAX_AGE = 600_000
 
 
-def declare(settings: Settings) -> RedisBroker:
+def declare(jobs: Jobs) -> RedisBroker:
     """A broker with every actor declared on it, for one worker process."""
-    broker = worker_broker(settings.redis_url)
-    jobs = Jobs(settings)
+    broker = worker_broker(jobs.settings.redis_url)
     actors: dict[str, Callable[..., None]] = {
         "read_connection": jobs.read,
         "settle_workspace": lambda workspace_id: jobs.settle_all([workspace_id]),

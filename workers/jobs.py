@@ -11,7 +11,7 @@ from typing import TypeVar
 from billing.core.errors import NotFoundError, SekisuError
 from billing.payments.gateway import Gateway
 from billing.settings import Settings
-from billing.store import workspaces
+from billing.store import leases, workspaces
 from billing.store.db import Database
 from workers import callbacks, documents, reading, refunding, sending
 from workers.mailing import Mailer, Smtp
@@ -97,6 +97,15 @@ class Jobs:
             settle(self.database, workspace_id, self.settings.collect, patient=True, outbox=self._outbox)
 
         _caught("settle", workspace_id, job)
+
+    def take_over(self) -> None:
+        """Begin with what dead processes of this host were sending."""
+        if _caught("take over", "", self._take_over):
+            self.send()
+
+    def _take_over(self) -> int:
+        with self.database.transaction("charge.take_over") as connection:
+            return leases.take_over(connection)
 
     def send(self) -> None:
         """Send every charge and refund that is due. One thread of a process sends; a call meanwhile: it looks again."""

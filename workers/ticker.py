@@ -33,6 +33,7 @@ def run(settings: Settings, stop: threading.Event | None = None) -> None:
     )
     pulls.start()
     sweeps = 0
+    jobs.take_over()
     while not ended.is_set():
         _guarded(lambda: sweep(jobs, bell))
         if sweeps % _TIDY_EVERY == 0:

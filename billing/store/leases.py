@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from billing.core import calendar
-from billing.store import rows
+from billing.store import holders, rows
 from billing.store.db import Conn, Row, many
 from billing.store.ledger import Book
 
@@ -34,12 +34,18 @@ def lease(connection: Conn, limit: int, seconds: float, callback_url: str, *, fr
     return many(
         connection,
         """UPDATE charge SET status = CASE WHEN status IN ('queued', 'sending') THEN 'sending' ELSE status END,
-               token = token + 1, tries = tries + 1, leased_until = clock_timestamp() + make_interval(secs => %(s)s),
+               token = token + 1, tries = tries + 1, leased_by = %(holder)s,
+               leased_until = clock_timestamp() + make_interval(secs => %(s)s),
                due_at = clock_timestamp() + make_interval(secs => %(s)s),
                first_sent_at = COALESCE(first_sent_at, clock_timestamp()), body = COALESCE(taken.body, charge.body)
            FROM unnest(%(ids)s::text[], %(bodies)s::jsonb[]) AS taken(id, body) WHERE charge.id = taken.id
            RETURNING charge.*, extract(epoch FROM clock_timestamp() - first_sent_at)::float8 AS age_s""",
-        {"s": seconds, "ids": [row["id"] for row in due], "bodies": [frozen.get(row["id"]) for row in due]},
+        {
+            "s": seconds,
+            "holder": holders.mine(),
+            "ids": [row["id"] for row in due],
+            "bodies": [frozen.get(row["id"]) for row in due],
+        },
     )
 
 
@@ -88,8 +94,18 @@ def take(book: Book, workspace: Row, seconds: float, callback_url: str) -> Row:
     asked = [entries[line["entry_id"]] | line | {"asked": line["amount"]} for line in charge["lines"]]
     lines = [line_json(row) for row in asked if row["asked"] > 0]
     body = _body(charge, workspace | {"chain_head": book.head}, lines) | {"callback_url": callback_url}
-    charge |= {"status": "sending", "body": body, "tries": 1, "lease_s": seconds}
+    charge |= {"status": "sending", "body": body, "tries": 1, "leased_by": holders.mine(), "lease_s": seconds}
     return charge | {"workspace_id": book.workspace_id, "attempt": 1, "token": 1, "age_s": 0.0}
+
+
+def take_over(connection: Conn) -> int:
+    """End the leases of dead processes of this host, so that what they were sending is due; answers how many."""
+    held = """SELECT DISTINCT leased_by FROM charge
+              WHERE due_at > clock_timestamp() AND leased_until IS NOT NULL AND leased_by IS NOT NULL"""
+    dead = [row["leased_by"] for row in many(connection, held) if holders.is_dead(row["leased_by"])]
+    end = """UPDATE charge SET due_at = clock_timestamp()
+             WHERE due_at > clock_timestamp() AND leased_until IS NOT NULL AND leased_by = ANY(%s)"""
+    return connection.execute(end, (dead,)).rowcount if dead else 0
 
 
 def lines_of(connection: Conn, charge_ids: Sequence[str]) -> list[Row]:

@@ -106,15 +106,13 @@ class Period:
 def rounded(exact: Fraction, how: str) -> int:
     """To whole minor units, on the magnitude: `floor` goes towards zero."""
     low, rest, half = abs(exact) // 1, abs(exact) % 1, Fraction(1, 2)
-    ups = {"floor": False, "ceil": rest > 0, "half_up": rest >= half}
-    ups["half_even"] = rest > half or (rest == half and low % 2 == 1)
+    ups = {"floor": False, "ceil": rest > 0, "half_up": rest >= half, "half_even": (rest, low % 2) > (half, 0)}
     return int(low + ups[how]) * (1 if exact >= 0 else -1)
 
 
 def place(fact: Data) -> tuple[Any, ...]:
     """Where a fact stands among all."""
-    turn = TURN.get(fact["kind"], len(TURN))
-    return (instant(fact["at"]), fact["seq"] or 0, turn, fact["source_id"], fact["ordinal"])
+    return instant(fact["at"]), fact["seq"] or 0, TURN.get(fact["kind"], 99), fact["source_id"], fact["ordinal"]
 
 
 def genuine(facts: Sequence[Data]) -> list[Data]:
@@ -284,12 +282,14 @@ def owed(export: Data) -> dict[str, dict[str, Any]]:
     """Every line that the facts say is owed, by its key."""
     steps, held, found = occupancy(export), 0, dict[str, dict[str, Any]]()
     for told in export["periods"]:
-        stretch = Stretch(export, told, steps, held)
+        stretch, void = Stretch(export, told, steps, held), mine(told, export["voids"])
         held = sum(line["seats"] for line in stretch.lines if line["kind"] in BOUGHT)
         held += sum(count for _, count in stretch.grants if count < 0)
-        for line in stretch.lines:
-            line["fraction"] *= not mine(told, export["voids"])  # all of the period was taken back
-            found[line["key"]] = line
+        for line in stretch.lines:  # two plan changes at one instant by equal steps are one line
+            same = found.get(line["key"], line | {"seats": 0})
+            seats = line["seats"] + same["seats"]
+            share = sum(one["seats"] * one["fraction"] for one in (line, same)) / seats
+            found[line["key"]] = line | {"seats": seats, "fraction": share * (not void)}
     for fact in (one for one in export["facts"] if one["kind"] == "option.ordered"):
         told, terms, at = {"n": 0, **fact["data"]}, fact["data"]["terms"], instant(fact["at"])
         line = owing(told, f"option:{told['option']}", at, terms, terms["unit_amount"], 0, "as often as ordered")

@@ -11,6 +11,7 @@ import dramatiq
 from billing.settings import Settings
 from service.cli import crew, lifeline, logs
 from workers import actors
+from workers.jobs import Jobs
 
 #: Messages a process takes from the broker at a time (Dramatiq's default caps a process at about 2,050 a second).
 _PREFETCH = 64
@@ -38,11 +39,13 @@ def _work(settings: Settings, threads: int) -> None:
     """One Dramatiq worker, in a process of its own, until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    broker = actors.declare(settings)
+    jobs = Jobs(settings)
+    broker = actors.declare(jobs)
     broker.emit_after("process_boot")
     worker = dramatiq.Worker(broker, worker_timeout=_IDLE_WAIT, worker_threads=threads)
     worker.queue_prefetch = _PREFETCH
     worker.start()
+    jobs.take_over()
     stop.wait()
     worker.stop(timeout=int(_GRACE * 1000))
     broker.close()

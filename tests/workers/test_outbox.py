@@ -1,5 +1,7 @@
 """A charge that its own settlement takes out: sent at once, by one sender, with the body that any other would send."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +10,7 @@ import requests
 
 from billing.payments.gateway import Gateway
 from billing.payments.sandbox import Sandbox
+from billing.store import leases
 from billing.store.db import Row
 from tests.workers.world import World
 from workers import sending
@@ -91,6 +94,25 @@ def test_a_sender_that_dies_after_the_commit_is_taken_over_with_the_same_body(sh
     assert shop.send_due() == 1
     taken = shop.charges()[-1]
     assert (taken["status"], taken["token"], taken["body"]) == ("succeeded", 2, left["body"])
+
+
+def test_the_lease_of_a_dead_process_of_this_host_ends_when_another_begins_and_no_other_does(shop: Shop) -> None:
+    shop.outbox.dying = True
+    shop.join("second")
+    shop.settle()
+    mine = shop.charges()[-1]["leased_by"]
+    host, pid, start = mine.rsplit("/", 2)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    gone = f"{host}/{child.pid}/{start}"  # a zombie until it is waited for, and nobody after
+    for holder, taken in ((mine, 0), (f"another host/{child.pid}/1", 0), (f"{host}/{pid}/1", 1), (gone, 1)):
+        with shop.world.database.transaction("test") as connection:
+            connection.execute(
+                "UPDATE charge SET leased_by = %s, due_at = leased_until WHERE status = 'sending'", (holder,)
+            )
+            assert leases.take_over(connection) == taken, holder
+    child.wait()
+    assert shop.send_due() == 1
+    assert (shop.charges()[-1]["status"], shop.charges()[-1]["token"]) == ("succeeded", 2)
 
 
 def test_what_is_taken_out_has_the_body_that_a_lease_would_have_frozen(shop: Shop) -> None:

@@ -41,6 +41,12 @@ class JoinTogether(Joins):
         assert self.customer.of(self.annex, "seats")["occupied"] == self.joined
 
 
+class TakesOver(Joins):
+    """A worker that begins looks for what dead ones were sending."""
+
+    most = 1
+
+
 class LookedUp(Joins):
     """A pending charge is asked after."""
 
@@ -135,6 +141,7 @@ SCENES = {
     "read.quarantine": Poisoned,
     "settle": Joins,
     "settle.together": JoinTogether,
+    "charge.take_over": TakesOver,
     "charge.lease": Joins,
     "charge.post": Joins,
     "charge.book": Joins,

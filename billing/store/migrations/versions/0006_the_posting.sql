@@ -2,6 +2,9 @@
 -- lock is taken, and what a step changes is written whole by `post`. Both work on one workspace only, so a database
 -- that is distributed by workspace_id can run each of them where the workspace lives.
 
+-- Which process a lease is of (host/pid/start): those that start on its host take over at once what a dead one held.
+ALTER TABLE charge ADD leased_by text;
+
 -- Each statement of a function like this sees what was committed before it began: what follows the lock is read after.
 CREATE FUNCTION locked_workspace(_workspace text) RETURNS json LANGUAGE plpgsql AS $$
 BEGIN
@@ -161,13 +164,13 @@ BEGIN
     IF _told ? 'charge' THEN
         INSERT INTO charge (id, workspace_id, subscription_id, n, purpose, nth, status, held_reason, currency, amount,
                             tax, tax_rate, tax_behavior, tax_rounding, credit, method, due_on, created_at,
-                            document_due, body, token, tries, first_sent_at, leased_until, due_at)
+                            document_due, body, token, tries, leased_by, first_sent_at, leased_until, due_at)
         SELECT t.id, t.workspace_id, t.subscription_id, t.n, t.purpose,
                COALESCE((SELECT max(c.nth) FROM charge c WHERE c.subscription_id = t.subscription_id AND c.n = t.n
                          AND c.purpose = t.purpose), 0) + 1,
                t.status, t.held_reason, t.currency, t.amount, t.tax, t.tax_rate, t.tax_behavior, t.tax_rounding,
                t.credit, t.method, t.due_on, t.created_at, t.document_due,
-               t.body, t.tries, t.tries, CASE WHEN t.status = 'sending' THEN clock_timestamp() END,
+               t.body, t.tries, t.tries, t.leased_by, CASE WHEN t.status = 'sending' THEN clock_timestamp() END,
                clock_timestamp() + make_interval(secs => t.lease_s),
                CASE WHEN t.status IN ('queued', 'sending')
                     THEN clock_timestamp() + make_interval(secs => COALESCE(t.lease_s, 0)) END
@@ -175,7 +178,7 @@ BEGIN
             id text, workspace_id text, subscription_id text, n integer, purpose text, status text, held_reason text,
             currency text, amount bigint, tax bigint, tax_rate text, tax_behavior text, tax_rounding text,
             credit bigint, method text, due_on date, created_at timestamptz, document_due boolean, body jsonb,
-            tries integer, lease_s float8);
+            tries integer, leased_by text, lease_s float8);
         INSERT INTO charge_line (charge_id, workspace_id, key, entry_id, amount)
         SELECT c.id, c.workspace_id, t.*
         FROM jsonb_to_recordset(_told -> 'charge') AS c(id text, workspace_id text, lines jsonb),
