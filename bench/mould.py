@@ -53,6 +53,7 @@ class Mould:
         columns: dict[str, dict[str, str]] = {}
         for row in self.connection.execute(_COLUMNS).fetchall():
             columns.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
+        columns.pop("audit", None)  # what was called, not what is owed
         for name, found in columns.items():
             if name == "workspace" or "workspace_id" in found or name == "attempt":
                 self._table(name, found)
@@ -61,6 +62,7 @@ class Mould:
         mine = {self.workspace_id, self._workspace["external_id"]}
         mine |= {row["id"] for name in _NAMED if name in self.tables for row in self.tables[name].rows}
         mine |= {row["subscription_id"] for row in self.tables["period"].rows}
+        mine.add(self.workspace_id[-_TAIL:].upper())  # in the numbers of its documents
         self.names = sorted(mine)
 
     @property
@@ -78,7 +80,8 @@ class Mould:
     def renamed(self, text: str, n: int) -> str:
         """A text of the template, as the n-th copy says it."""
         for name in self.names:
-            text = text.replace(name, f"{name[:-_TAIL]}{n:0{_TAIL}x}")
+            fresh = f"{n:0{_TAIL}x}"
+            text = text.replace(name, name[:-_TAIL] + fresh if len(name) > _TAIL else fresh.upper())
         return text
 
     def chain(self, n: int) -> list[tuple[bytes, bytes]]:
@@ -139,7 +142,8 @@ class Mould:
         before = found
         for name in self.names:
             if any(name in text for text in texts):
-                fresh = sql.SQL("{} || lpad(to_hex(minted.n), {}, '0')").format(name[:-_TAIL], sql.Literal(_TAIL))
+                in_hex = sql.SQL("to_hex(minted.n)" if len(name) > _TAIL else "upper(to_hex(minted.n))")
+                fresh = sql.SQL("{} || lpad({}, {}, '0')").format(name[:-_TAIL], in_hex, sql.Literal(_TAIL))
                 found = sql.SQL("replace({}, {}, {})").format(found, sql.Literal(name), fresh)
         for number, link in enumerate((row["hash"].hex() for row in self._journal), 1):
             if any(link in text for text in texts):
