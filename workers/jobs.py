@@ -35,7 +35,7 @@ class Jobs:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._sending = threading.Lock()
+        self._sending, self._turns = threading.Lock(), _Turns()
         self._wanted = threading.Event()
 
     @cached_property
@@ -77,10 +77,12 @@ class Jobs:
 
     def settle_all(self, workspace_ids: Iterable[str]) -> None:
         """Settle workspaces, some together, then send what is due."""
-        ids = sorted(workspace_ids)
-        for begin in range(0, len(ids), TOGETHER):
-            self._settle_some(ids[begin : begin + TOGETHER])
-        if ids:
+        ids = settled = self._turns.take(workspace_ids)
+        while ids:
+            for begin in range(0, len(ids), TOGETHER):
+                self._settle_some(ids[begin : begin + TOGETHER])
+            ids = self._turns.end(ids)
+        if settled:
             self.send()
 
     def _settle_some(self, ids: list[str]) -> None:
@@ -160,6 +162,30 @@ class Jobs:
     def callbacks(self) -> None:
         """Read every callback that is due."""
         _caught("callbacks", "", lambda: callbacks.read_due(self.database))
+
+
+class _Turns:
+    """One thread of a process settles a workspace; one that comes meanwhile has it look again, and need not wait: a
+    flood into one workspace would else hold every thread."""
+
+    def __init__(self) -> None:
+        self._again: dict[str, bool] = {}
+        self._lock = threading.Lock()
+
+    def take(self, workspace_ids: Iterable[str]) -> list[str]:
+        """Those that nobody settles now, in the order of their ids."""
+        with self._lock:
+            wanted = set(workspace_ids)
+            mine = wanted - self._again.keys()
+            self._again |= dict.fromkeys(wanted - mine, True) | dict.fromkeys(mine, False)
+        return sorted(mine)
+
+    def end(self, mine: Iterable[str]) -> list[str]:
+        """Those of mine for which somebody came meanwhile: they are mine again."""
+        with self._lock:
+            again = [workspace_id for workspace_id in mine if self._again.pop(workspace_id)]
+            self._again |= dict.fromkeys(again, False)
+        return again
 
 
 def _caught(what: str, which: str, job: Callable[[], _T]) -> _T | None:

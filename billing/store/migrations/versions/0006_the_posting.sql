@@ -202,9 +202,14 @@ BEGIN
     END IF;
     -- Exactly the facts taken, as they were: one that a reader has given an owner meanwhile waits for the next step.
     IF _told ? 'taken' THEN
+        -- One look at all that waits there, whatever the planner thinks: found one by one, as many looks as facts.
         UPDATE fact SET settled_at = now()
-        FROM jsonb_to_recordset(_told -> 'taken') AS t(workspace_id text, id text, owner text)
-        WHERE fact.workspace_id = t.workspace_id AND fact.id = t.id AND fact.owner IS NOT DISTINCT FROM t.owner;
+        WHERE settled_at IS NULL
+            AND workspace_id = ANY (ARRAY(
+                SELECT DISTINCT t.workspace_id FROM jsonb_to_recordset(_told -> 'taken') AS t(workspace_id text)))
+            AND ((workspace_id, id, COALESCE(owner, '')) IN (
+                SELECT t.workspace_id, t.id, COALESCE(t.owner, '')
+                FROM jsonb_to_recordset(_told -> 'taken') AS t(workspace_id text, id text, owner text))) IS TRUE;
     END IF;
     IF _told ? 'position' THEN
         UPDATE workspace SET occupied = t.occupied, purchased = t.purchased, opened = t.opened, frontier = t.frontier,
