@@ -71,6 +71,7 @@ class Settings:
     web_processes: int = 2
     worker_processes: int = 2
     worker_threads: int = 8
+    settle_together: int = 32
     reconcile_hours: int = 24
     api_addresses: str = "public"
     rate_connection: int = 5_000
@@ -222,6 +223,7 @@ def _read(reader: _Reader) -> Settings:
         web_processes=reader.whole("WEB_PROCESSES", 2, 1, 64),
         worker_processes=reader.whole("WORKER_PROCESSES", 2, 1, 64),
         worker_threads=reader.whole("WORKER_THREADS", 8, 1, 256),
+        settle_together=reader.whole("SETTLE_TOGETHER", 32, 1, 500),
         reconcile_hours=reader.whole("RECONCILE_HOURS", 24, 0, 8_760),
         api_addresses=reader.choice("API_ADDRESSES", ("public", "any")),
         rate_connection=reader.whole("RATE_CONNECTION", 5_000, 0, 1_000_000),

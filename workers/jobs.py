@@ -19,8 +19,6 @@ from workers.settle import settle, settle_together
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger("sekisu.jobs")
-#: Workspaces settled in one transaction: what a statement, a commit and a change of threads cost is shared.
-TOGETHER = 32
 #: What is new is the bell's for this long, seconds; then it is the sweeper's.
 GRACE_S = 1.0
 #: Workspaces with something due that are settled in one go, and how many of them are worth calling for help.
@@ -76,11 +74,12 @@ class Jobs:
             return workspaces.due(connection, GRACE_S, DUE_AT_ONCE)
 
     def settle_all(self, workspace_ids: Iterable[str]) -> None:
-        """Settle workspaces, some together, then send what is due."""
+        """Settle workspaces, some in one transaction, then send what is due."""
+        together = self.settings.settle_together
         ids = settled = self._turns.take(workspace_ids)
         while ids:
-            for begin in range(0, len(ids), TOGETHER):
-                self._settle_some(ids[begin : begin + TOGETHER])
+            for begin in range(0, len(ids), together):
+                self._settle_some(ids[begin : begin + together])
             ids = self._turns.end(ids)
         if settled:
             self.send()
@@ -142,10 +141,17 @@ class Jobs:
 
     @cached_property
     def _outbox(self) -> sending.Outbox:
-        return sending.Outbox(self.database, self.gateway, self._callback_url)
+        return sending.Outbox(self.database, self.gateway, self._callback_url, self.settings.settle_together)
 
     def _send_due(self) -> int:
-        return sending.send_due(self.database, self.gateway, self._callback_url, self._senders, self.settings.collect)
+        return sending.send_due(
+            self.database,
+            self.gateway,
+            self._callback_url,
+            self._senders,
+            self.settings.collect,
+            self.settings.settle_together,
+        )
 
     def _refund_due(self) -> int:
         return refunding.send_due(self.database, self.gateway, self._senders, self.settings.collect)

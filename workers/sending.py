@@ -31,11 +31,17 @@ ASK_AFTER_S = 3600.0
 
 
 def send_due(
-    database: Database, gateway: Gateway, callback_url: str, pool: ThreadPoolExecutor, collect: str = "live"
+    database: Database,
+    gateway: Gateway,
+    callback_url: str,
+    pool: ThreadPoolExecutor,
+    collect: str = "live",
+    together: int = BATCH,
 ) -> int:
     """Send every charge that is due now; answers how many were tried. Raises UnavailableError.
 
-    Unless the service's `collect` is live, only the outcomes of what was sent before are asked for.
+    Up to `together` answers are booked in one transaction. Unless the service's `collect` is live, only the outcomes
+    of what was sent before are asked for.
     """
     sent = 0
     while True:
@@ -48,7 +54,7 @@ def send_due(
         waiting = set(posts)
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            book(database, [(posts[post], outcome) for post in done if (outcome := _result(post))])
+            book(database, [(posts[post], outcome) for post in done if (outcome := _result(post))], together)
         sent += len(leased)
 
 
@@ -58,8 +64,8 @@ class Outbox:
     A charge that finds no room stays queued, and `send_due` takes it: so a slow endpoint fills the room and no more.
     """
 
-    def __init__(self, database: Database, gateway: Gateway, callback_url: str) -> None:
-        self.callback_url = callback_url
+    def __init__(self, database: Database, gateway: Gateway, callback_url: str, together: int = BATCH) -> None:
+        self.callback_url, self._together = callback_url, together
         self._database, self._gateway = database, gateway
         self._pool = ThreadPoolExecutor(POSTERS, thread_name_prefix="outbox")
         self._waiting = 0
@@ -100,7 +106,7 @@ class Outbox:
         while self._answers and self._booking.acquire(blocking=False):
             try:
                 some = [self._answers.popleft() for _ in range(min(len(self._answers), BATCH))]
-                book(self._database, some)
+                book(self._database, some, self._together)
             finally:
                 self._booking.release()
 
@@ -121,14 +127,14 @@ class Parcel:
             self.charges.append(leases.take(book, workspace, LEASE_S, self._outbox.callback_url))
 
 
-def book(database: Database, answers: Sequence[tuple[Row, Outcome]]) -> None:
-    """Book what came of charges, together as far as it can be. What cannot be booked is sent again.
+def book(database: Database, answers: Sequence[tuple[Row, Outcome]], together: int) -> None:
+    """Book what came of charges, up to `together` in one transaction. What cannot be booked is sent again.
 
     Raises UnavailableError.
     """
     words = [_word(charge, outcome) for charge, outcome in answers]
     while words:
-        now = list({word.workspace_id: word for word in reversed(words)}.values())  # one of each workspace
+        now = list({word.workspace_id: word for word in reversed(words)}.values())[-together:]  # one of each workspace
         words = [word for word in words if word not in now]
         if not _booked(database, now) and len(now) > 1:
             for word in now:
