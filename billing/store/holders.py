@@ -5,12 +5,18 @@ A wrong guess, between containers of one host name, is harmless: the same reques
 
 import os
 import socket
+from functools import lru_cache
 from pathlib import Path
 
 
 def mine() -> str:
     """This process, as leases name it: `host/pid/start`."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_start(os.getpid())}"
+    return _named(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _named(pid: int) -> str:
+    return f"{socket.gethostname()}/{pid}/{_start(pid)}"
 
 
 def is_dead(holder: str) -> bool:

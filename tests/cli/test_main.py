@@ -15,6 +15,7 @@ from service.cli.main import commands
 from service.cli.ports import PortTakenError, check_port
 from service.cli.stack import StartError, only_one
 from tests.cli.processes import ROOT
+from tests.ports import free_port
 
 
 def sekisu(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -100,9 +101,8 @@ def test_a_process_that_lacks_an_address_says_which(tmp_path: Path) -> None:
 
 
 def test_doctor_finds_nothing_wrong_with_this_installation_and_prints_json(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    done = sekisu("doctor", "--json", DATA_DIR=str(tmp_path), PORT=str(port))
+    ports = {"PORT": str(free_port()), "SANDBOX_PORT": str(free_port())}
+    done = sekisu("doctor", "--json", DATA_DIR=str(tmp_path), **ports)
     answer = json.loads(done.stdout)
     assert [item for item in answer["findings"] if not item["ok"]] == []
     assert (done.returncode, answer["ok"]) == (0, True)

@@ -5,7 +5,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from tests.cli.processes import ROOT, alive, await_true
 from tests.conftest import open_folder
+from tests.ports import free_port
 
 PARTS = ("service.wsgi", "service.cli.migrate", "workers.actors", "workers.ticker")
 pytestmark = [
@@ -30,7 +30,7 @@ class Up:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port, sandbox_port = _free_ports()
+        self.port, sandbox_port = free_port(), free_port()
         self.environ = {
             # Nothing of this machine's own PostgreSQL or Valkey may be needed: the engines come with the environment.
             "PATH": "/usr/bin:/bin",
@@ -71,11 +71,6 @@ class Up:
             return 0
         finally:
             connection.close()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _parent(pid: int) -> int:
@@ -150,7 +145,7 @@ def test_a_killed_engine_comes_back_at_the_same_address(up: Up) -> None:
 
 
 def test_a_second_up_on_the_same_data_directory_is_refused_in_one_sentence(up: Up) -> None:
-    port, sandbox_port = _free_ports()
+    port, sandbox_port = free_port(), free_port()
     environ = {**up.environ, "SEKISU_PORT": str(port), "SEKISU_SANDBOX_PORT": str(sandbox_port)}
     command = [sys.executable, "-m", "service.cli.main", "up"]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)

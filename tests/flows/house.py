@@ -2,7 +2,6 @@
 
 import base64
 import os
-import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from billing.payments.wire import signed_headers
 from billing.store.db import Database
 from tests.cli.processes import await_true
 from tests.flows.parts import Part
+from tests.ports import free_port
 
 MAIN = "service.cli.main"
 PAYMENT_SECRET = "whsec_" + base64.b64encode(b"plum" * 8).decode()
@@ -46,7 +46,7 @@ class House:
         )
         self.start_valkey()
         self._stack.callback(self.stop_valkey)
-        self.port, self.sandbox_port = _free_port(), _free_port()
+        self.port, self.sandbox_port = free_port(), free_port()
         self.url, self.sandbox = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.sandbox_port}"
         port = str(self.sandbox_port)
         self._part("sandbox", ["billing.payments.sandbox", "--port", port])
@@ -126,9 +126,3 @@ class House:
         headers = signed_headers(secret, message, datetime.now(UTC), body)
         url = f"{self.url}/callbacks/payments/standard"
         return requests.post(url, body, headers={"Content-Type": "application/json", **headers}, timeout=10).status_code
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

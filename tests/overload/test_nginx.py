@@ -9,7 +9,8 @@ import pytest
 
 from bench.machine import listens
 from tests.overload.test_slow import QUICK, SLOW, Crowd, _quick, web
-from tests.receiver.test_over_http import PATH, ROOT, Web, _free_port, await_true, head
+from tests.ports import free_port
+from tests.receiver.test_over_http import PATH, ROOT, Web, await_true, head
 
 __all__ = ["web"]
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx on this machine")
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="there is 
 @pytest.fixture
 def behind(web: Web, tmp_path: Path) -> Iterator[Web]:
     """The web server as its nginx shows it: `deploy/nginx.conf` with other ports and folders."""
-    inside, outside = web.port, _free_port()
+    inside, outside = web.port, free_port()
     text = (ROOT / "deploy" / "nginx.conf").read_text()
     for written, here in {
         "server web:8080": f"server 127.0.0.1:{inside}",

@@ -15,8 +15,9 @@ import pytest
 from billing.settings import Settings
 from service.app import create_app
 from service.receiver import slow
+from tests.ports import free_port
 from tests.receiver.conftest import House, joined
-from tests.receiver.test_over_http import PATH, Web, _free_port, _ready, await_true, chunked, head, served
+from tests.receiver.test_over_http import PATH, Web, _ready, await_true, chunked, head, served
 
 pytestmark = pytest.mark.skipif(slow._INFO is None, reason="the kernel tells of sockets on Linux only")
 #: Slow senders, and quick requests beside them.
@@ -28,7 +29,7 @@ def web(database_url: str, valkey_url: str, tmp_path: Path) -> Iterator[Web]:
     """Two web processes on the session's engines."""
     environ = {"SEKISU_DATABASE_URL": database_url, "SEKISU_REDIS_URL": valkey_url, "SEKISU_SECRET_KEY": "test"}
     made = Settings.load(environ | {"SEKISU_PAYMENT_URL": "http://127.0.0.1:9", "SEKISU_DATA_DIR": str(tmp_path)})
-    house = House(replace(made, port=_free_port()), create_app(made), datetime.now(UTC))
+    house = House(replace(made, port=free_port()), create_app(made), datetime.now(UTC))
     house.connect()
     with served(house.settings, tmp_path / "web.log"):
         found = Web(house, tmp_path, None, None)  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """A real mail server on a port of this machine, which may be down, slow to take, or refuse somebody."""
 
-import socket
 import ssl
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -10,6 +9,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.ports import free_port
 from workers.mailing import Smtp
 
 
@@ -29,10 +29,7 @@ class Mailroom:
 
     def open(self) -> Smtp:
         """Start serving, on the same port each time."""
-        if not self.port:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.port = probe.getsockname()[1]
+        self.port = self.port or free_port()
         more: dict[str, Any] = {"tls_context": self.context, "authenticator": self.authenticate} if self.context else {}
         self.controller = Controller(self, hostname="127.0.0.1", port=self.port, **more)
         self.controller.start()

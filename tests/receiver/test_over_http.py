@@ -24,6 +24,7 @@ from billing.settings import Settings
 from billing.store.migrate import migrate
 from service.app import create_app
 from tests.conftest import open_folder
+from tests.ports import free_port
 from tests.receiver.conftest import House, joined
 
 ROOT = Path(__file__).parents[2]
@@ -77,12 +78,6 @@ def _answer(line: socket.socket) -> tuple[int, bytes]:
     return int(data[9:12] or b"0"), data
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def await_true(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -124,7 +119,7 @@ def web() -> Iterator[Web]:
         made = Settings.load(
             environ | {"SEKISU_PAYMENT_URL": "http://127.0.0.1:9", "SEKISU_DATA_DIR": str(folder / "d")}
         )
-        settings = replace(made, port=_free_port(), web_processes=3)
+        settings = replace(made, port=free_port(), web_processes=3)
         house = House(settings, create_app(settings), datetime.now(UTC))
         house.connect()
         stack.enter_context(served(settings, folder / "web.log"))
