@@ -6,7 +6,7 @@ import os
 import click
 
 from billing.settings import Settings
-from service.cli import lifeline, logs
+from service.cli import background, lifeline, logs
 from workers import ticker
 
 
@@ -17,4 +17,5 @@ def command() -> None:
     settings.need("database_url", "redis_url", "payment_url")  # it sends what the bell missed
     logging.config.dictConfig(logs.config(settings.log_format))
     lifeline.hold()
+    background.step_back()
     ticker.run(settings)

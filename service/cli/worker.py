@@ -9,7 +9,7 @@ import click
 import dramatiq
 
 from billing.settings import Settings
-from service.cli import crew, lifeline, logs
+from service.cli import background, crew, lifeline, logs
 from workers import actors
 from workers.jobs import Jobs
 
@@ -30,6 +30,7 @@ def command(processes: int | None, threads: int | None) -> None:
     settings.need("database_url", "redis_url", "payment_url")
     logging.config.dictConfig(logs.config(settings.log_format))
     lifeline.hold()
+    background.step_back()
     crew.run(
         processes or settings.worker_processes, lambda: _work(settings, threads or settings.worker_threads), _GRACE + 2
     )
