@@ -4,14 +4,14 @@ It shares nothing with the full statement but money, calendar, proration, lines,
 commands and payments.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 from billing.core.classification import ORDINARY, Policy
-from billing.core.course import Course
+from billing.core.course import Course, Stretch
 from billing.core.facts import BOARD_KINDS, LIFE_KINDS, Fact
 from billing.core.lines import Line, Pins, policies
 from billing.core.observed import interval, standing_in
@@ -43,17 +43,25 @@ class Memory(Protocol):
         of each such board the facts that show an owner, up to the earliest of them that was heard within the
         re-rating window (law 10); and those people's stored spans."""
 
-    def steps(self, since: datetime) -> dict[datetime, int]:
-        """Stored occupancy steps at or after an instant."""
+    def risen(self, since: datetime) -> int:
+        """The sum of the stored occupancy steps at or after an instant."""
 
-    def openings(self, since: datetime) -> list[Span]:
-        """Stored spans that start at or after an instant."""
-
-    def lines(self, since: datetime) -> list[Line]:
-        """Stored lines (not those at zero) at or after an instant."""
+    def ahead(self, since: datetime) -> Iterator["Leg"]:
+        """What is stored at or after an instant, leg by leg, the last without an end; read as far as one goes."""
 
     def bought(self, key: tuple[str, int], before: datetime) -> int:
         """Seats of the stored lines of a period before an instant, of the kinds that buy (`lines.BOUGHT`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Stored occupancy steps, spans that start, and lines (those at zero may be among them), from where the leg before
+    ended up to, not including, `until` (UTC; None: to the end)."""
+
+    steps: Mapping[datetime, int] = field(default_factory=dict)
+    openings: Sequence[Span] = ()
+    lines: Sequence[Line] = ()
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,9 @@ def advance(
         through=now,
     )
     if touched and (ground.course.stretches or ground.course.orders):
-        _rewrite_lines(memory, ground, now, min(touched), position, change)
+        _rewrite_lines(memory, ground, touched, position, change, steady=not opened and not turned)
+        if not ground.course.at(now) and not ground.course.suspended:  # what is suspended may outlast its period
+            change.position = replace(change.position, purchased=0)
     return change
 
 
@@ -202,30 +212,55 @@ def _again(memory: Memory, late: set[str], again: set[str], ground: Ground, chan
 
 
 def _rewrite_lines(
-    memory: Memory, ground: Ground, now: datetime, since: datetime, position: Position, change: Change
+    memory: Memory, ground: Ground, touched: set[datetime], position: Position, change: Change, *, steady: bool
 ) -> None:
-    """Walk occupancy from the first changed instant to now; everything before it stands."""
-    steps = Counter(change.steps)
-    openings = [Span(flip.member, flip.at, flip.fact_id) for flip in change.flips if flip.billable] + change.spans
-    occupied, purchased = position.occupied, position.purchased
-    before = ground.course.before(since)
+    """Walk occupancy from the first changed instant on; everything before it stands. So does the rest behind the last
+    one, where as many seats are empty as were: there the walk ends. `steady`: the course is what it was."""
+    since, course = min(touched), ground.course
+    occupied, purchased, legs = position.occupied, position.purchased, iter([Leg()])
+    before = course.before(since)
     if position.frontier is not None and since <= position.frontier:
-        stored = memory.steps(since)
-        occupied -= sum(stored.values())
-        steps.update(stored)
-        bought = memory.bought(before.key, since) if before else 0
-        purchased = ground.course.licences(bought, before.key, before.opens, since) if before else 0
-        change.old_lines = memory.lines(since)
-        openings += [span for span in memory.openings(since) if span.member not in change.rewritten]
-    walk = Walk(ground.course, ground.pins, occupied, purchased, _by_instant(openings), before)
-    change.new_lines = list(walk.lines(steps, since))
-    kept = ground.course.at(now) or ground.course.suspended  # what is suspended may outlast its period
-    change.position = replace(change.position, purchased=walk.purchased if kept else 0)
+        occupied -= memory.risen(since)
+        purchased = _held(memory, course, before, since)
+        legs = memory.ahead(since)
+    walk = Walk(course, ground.pins, occupied, purchased, before, since)
+    for leg in legs:
+        change.old_lines += leg.lines
+        change.new_lines += walk.lines(_steps(leg, since, change), _filled(leg, change), leg.until)
+        purchased = walk.purchased
+        if leg.until is None:
+            break
+        since = leg.until
+        if steady and since > max(touched) and not walk.turns:
+            more = walk.purchased - _held(memory, course, walk.current, since)
+            if more == sum(change.steps.values()):
+                purchased = position.purchased + more
+                break
+    change.position = replace(change.position, purchased=purchased)
 
 
-def _by_instant(openings: Sequence[Span]) -> dict[datetime, list[str]]:
-    filled: dict[datetime, list[str]] = {}
-    for span in openings:
-        if span.fact_id:
-            filled.setdefault(span.start, []).append(span.fact_id)
+def _held(memory: Memory, course: Course, stretch: Stretch | None, until: datetime) -> int:
+    """The seats that were purchased in a stretch just before an instant, by what is stored."""
+    if stretch is None:
+        return 0
+    return course.licences(memory.bought(stretch.key, until), stretch.key, stretch.opens, until)
+
+
+def _steps(leg: Leg, since: datetime, change: Change) -> Counter[datetime]:
+    """What changes in occupancy from `since` to the end of the leg."""
+    mine = (at for at in change.steps if at >= since and (leg.until is None or at < leg.until))
+    steps = Counter({at: change.steps[at] for at in mine})
+    steps.update(leg.steps)
+    return steps
+
+
+def _filled(leg: Leg, change: Change) -> Mapping[datetime, Sequence[str]]:
+    """By which facts seats were filled, instant by instant."""
+    filling = [(flip.at, flip.fact_id) for flip in change.flips if flip.billable]
+    filling += [(span.start, span.fact_id) for span in change.spans]
+    filling += [(span.start, span.fact_id) for span in leg.openings if span.member not in change.rewritten]
+    filled: defaultdict[datetime, list[str]] = defaultdict(list)
+    for at, fact_id in filling:
+        if fact_id:
+            filled[at].append(fact_id)
     return filled

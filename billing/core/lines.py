@@ -1,6 +1,6 @@
 """Lines owed. Shared vocabulary; no decision lives here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -129,6 +129,27 @@ def order_line(order: Order, count: int, facts: tuple[str, ...]) -> Line:
 def voided(line: Line, void: Void) -> Line:
     """The line as it stands when its whole period was taken back: its seats, and nothing of its amount."""
     return replace(line, fraction=Fraction(0), amount=0, rules=(*line.rules, void.rule), facts=(void.fact,))
+
+
+def merged(lines: Iterable[Line]) -> list[Line]:
+    """Lines of one key as one line, rounded once on their exact sum: two plan changes of one instant by equal steps."""
+    found: dict[str, Line] = {}
+    for line in lines:
+        same = found.get(line.key)
+        found[line.key] = _both(same, line) if same else line
+    return list(found.values())
+
+
+def _both(one: Line, other: Line) -> Line:
+    seats = one.seats + other.seats
+    return replace(
+        other,
+        seats=seats,
+        fraction=(one.seats * one.fraction + other.seats * other.fraction) / seats,
+        amount=rounded(one.exact + other.exact, other.rounding),
+        rules=tuple(dict.fromkeys((*one.rules, *other.rules))),
+        facts=tuple(sorted((*one.facts, *other.facts))),
+    )
 
 
 def _line(

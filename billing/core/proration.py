@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal
 
 from billing.core import calendar
@@ -45,16 +46,22 @@ def share_left(method: Method, period: Period, instant: datetime) -> Fraction:
 
     Raises ValueError when the instant lies outside the period's civil days.
     """
-    day = calendar.local_date(instant, period.zone)
+    share = _share_of_days(method, period, calendar.local_date(instant, period.zone))
+    if method == "seconds":
+        return Fraction(_microseconds(period.end, instant), _microseconds(period.end, period.start))
+    return share
+
+
+@lru_cache(maxsize=4096)
+def _share_of_days(method: Method, period: Period, day: date) -> Fraction:
+    """The share from a day on; the same for everything of that day."""
     if not period.first <= day < period.last:
         raise ValueError(f"{day} is not a day of the period {period.first} to {period.last}")
     if method == "months_days":
         return _months_days(period, day)
-    if method == "actual_days":
-        return Fraction((period.last - day).days, (period.last - period.first).days)
     if method == "thirty_360":
         return Fraction(_left_360(period, day), 30 * period.months)
-    return Fraction(_microseconds(period.end, instant), _microseconds(period.end, period.start))
+    return Fraction((period.last - day).days, (period.last - period.first).days)
 
 
 def _months_days(period: Period, day: date) -> Fraction:

@@ -10,6 +10,8 @@ from billing.core.facts import LIFE_KINDS, Fact, order
 from billing.core.observed import standing_in
 from billing.core.plans import RERATING_DAYS
 
+_WINDOW = timedelta(days=RERATING_DAYS)
+
 
 @dataclass(slots=True)
 class _Person:
@@ -30,9 +32,9 @@ class Occupancy:
 
 def seen_from(fact: Fact, accepted: frozenset[str] = frozenset()) -> datetime:
     """From when on a fact moves money: its own instant, or the first inside the re-rating window (law 10)."""
-    if fact.id in accepted:
+    if fact.heard_at - fact.at <= _WINDOW or fact.id in accepted:
         return fact.at
-    return max(fact.at, fact.heard_at - timedelta(days=RERATING_DAYS))
+    return fact.heard_at - _WINDOW
 
 
 class Replay:

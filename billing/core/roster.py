@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 
-from billing.core.classification import ORDINARY, Membership, Policy, Standing, classify
+from billing.core.classification import ORDINARY, Membership, Policy, Standing, Verdict, classify
 from billing.core.facts import BOARD_KINDS, Fact, order
 
 
@@ -97,16 +97,15 @@ class Fold:
         self.touched: set[str] = set()
         self.boards: set[str] = set()
         self.seats: set[tuple[str, str]] = set()
+        self._verdicts: dict[tuple[Membership, bool, int, int, Policy], Verdict] = {}
 
     def run(self, facts: Iterable[Fact]) -> Iterator[Flip]:
         """Apply the facts; classification is asked once per person and instant, after all its facts (law 7)."""
         for at, group in groupby(sorted(facts, key=order), key=lambda fact: fact.at):
             causes: dict[str, str] = {}
             for fact in group:
-                for member in self._apply(fact):
-                    causes[member] = fact.id
-            for member, fact_id in causes.items():
-                yield from self._judge(member, at, fact_id)
+                causes.update(dict.fromkeys(self._apply(fact), fact.id))
+            yield from self._judge(causes, at)
 
     def run_seen(self, facts: Sequence[Fact], shown: Sequence[Fact], seen: Mapping[str, datetime]) -> Iterator[Flip]:
         """Fold whole histories from nothing, each fact from when it is seen on (`seen`, by id; law 10), and judge
@@ -126,8 +125,7 @@ class Fold:
                 causes = {member: fact.id for fact in new for member in self._apply(fact)}
             if at in turns:
                 causes |= {member: causes.get(member, "") for member in self.heads.members}
-            for member, fact_id in causes.items():
-                yield from self._judge(member, at, fact_id)
+            yield from self._judge(causes, at)
 
     def _anew(
         self,
@@ -169,22 +167,32 @@ class Fold:
         """The seat policy in force."""
         return next((policy for since, policy in reversed(self.policies) if since <= at), ORDINARY)
 
-    def _judge(self, name: str, at: datetime, fact_id: str) -> Iterator[Flip]:
-        head = self.heads.members[name]
-        verdict = classify(head.standing(), self.policy_at(at))
-        if verdict.billable != head.billable:
-            yield Flip(at, name, verdict.billable, fact_id)
-        if (verdict.billable, verdict.rule) != (head.billable, head.rule) or head.since is None:
-            head.billable, head.rule, head.since = verdict.billable, verdict.rule, at
-            head.fact_id = fact_id or head.fact_id
-        if fact_id:  # a turn of the seat policy is nobody's fact
-            head.last_at = at
-        self.touched.add(name)
+    def _judge(self, causes: Mapping[str, str], at: datetime) -> Iterator[Flip]:
+        policy = self.policy_at(at)
+        self.touched.update(causes)
+        for name, fact_id in causes.items():
+            head = self.heads.members[name]
+            verdict = self._verdict(head, policy)
+            if verdict.billable != head.billable:
+                yield Flip(at, name, verdict.billable, fact_id)
+            if verdict.billable != head.billable or verdict.rule != head.rule or head.since is None:
+                head.billable, head.rule, head.since = verdict.billable, verdict.rule, at
+                head.fact_id = fact_id or head.fact_id
+            if fact_id:  # a turn of the seat policy is nobody's fact
+                head.last_at = at
+
+    def _verdict(self, head: MemberHead, policy: Policy) -> Verdict:
+        """Asked once for each standing: ten thousand guests of one board have few."""
+        standing = (head.membership, head.deactivated, head.open, head.shut, policy)
+        found = self._verdicts.get(standing)
+        if found is None:
+            found = self._verdicts[standing] = classify(head.standing(), policy)
+        return found
 
     def _apply(self, fact: Fact) -> Iterable[str]:
         if fact.board is not None:
             self.boards.add(fact.board)
-            self.heads.boards.setdefault(fact.board, BoardHead())
+            self._board(fact.board)
         if fact.board is not None and fact.kind.startswith("board."):
             if fact.kind in BOARD_KINDS:
                 return self._move(fact, fact.board)
@@ -197,12 +205,21 @@ class Fold:
         return (fact.member or "",)
 
     def _person(self, name: str) -> MemberHead:
-        return self.heads.members.setdefault(name, MemberHead())
+        found = self.heads.members.get(name)
+        if found is None:
+            found = self.heads.members[name] = MemberHead()
+        return found
+
+    def _board(self, name: str) -> BoardHead:
+        found = self.heads.boards.get(name)
+        if found is None:
+            found = self.heads.boards[name] = BoardHead()
+        return found
 
     def show(self, facts: Iterable[Fact]) -> None:
         """Learn first owners before running: what a board's earliest delivery showed before any attach or detach."""
         for fact in sorted((f for f in facts if f.board), key=order):
-            head = self.heads.boards.setdefault(fact.board or "", BoardHead())
+            head = self._board(fact.board or "")
             explicit = fact.kind in ("board.attached", "board.detached")
             if fact.owner is not None and not explicit and head.hint_at is None and head.explicit_at is None:
                 head.initial, head.hint_at, head.owner = fact.owner, fact.at, fact.owner
@@ -220,10 +237,12 @@ class Fold:
         else:
             head.closed = fact.kind == "board.closed"
         head.last_at = fact.at
+        after = head.place(self.workspace)
         people = [member for member, on in self.heads.seats[board].items() if on]
         for member in people:
-            self._count(self._person(member), before, -1)
-            self._count(self._person(member), head.place(self.workspace), 1)
+            person = self._person(member)
+            self._count(person, before, -1)
+            self._count(person, after, 1)
         return people
 
     def _sit(self, fact: Fact, board: str, member: str) -> None:
@@ -337,4 +356,5 @@ def late_members(facts: Iterable[Fact], heads: Heads, again: set[str]) -> set[st
 def _behind_board(fact: Fact, heads: Heads, again: set[str]) -> bool:
     if fact.board is None:
         return False
-    return fact.board in again or _not_after(fact.at, heads.boards.get(fact.board, BoardHead()).last_at)
+    board = heads.boards.get(fact.board)
+    return fact.board in again or (board is not None and _not_after(fact.at, board.last_at))

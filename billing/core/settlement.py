@@ -116,10 +116,10 @@ class Decision:
 def differences(posted: Iterable[Line], owed: Iterable[Line], causes: tuple[str, ...] = ()) -> list[Difference]:
     """statement - ledger, line by line, in time order. A line that vanished stands at zero seats and zero amount.
 
-    `causes` are the ids of the facts just taken: they are what is behind a line that vanished.
+    `causes` are the ids of the facts just taken: they are what is behind a line that vanished. Raises ValueError when
+    two lines have one key: only one of them would be charged.
     """
-    before = {line.key: line for line in posted}
-    after = {line.key: line for line in owed}
+    before, after = _by_key(posted), _by_key(owed)
     found = []
     for key in before.keys() | after.keys():
         old = before.get(key)
@@ -128,6 +128,16 @@ def differences(posted: Iterable[Line], owed: Iterable[Line], causes: tuple[str,
         if amount or old is None or _differs(old, new):
             found.append(Difference(new, amount))
     return sorted(found, key=lambda difference: (difference.line.instant, difference.line.n, difference.line.key))
+
+
+def _by_key(lines: Iterable[Line]) -> dict[str, Line]:
+    found: dict[str, Line] = {}
+    for line in lines:
+        key = line.key
+        if key in found:
+            raise ValueError(f"two lines of one key, {key}")
+        found[key] = line
+    return found
 
 
 def _vanished(line: Line, causes: tuple[str, ...]) -> Line:

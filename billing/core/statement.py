@@ -20,6 +20,7 @@ from billing.core.lines import (
     added_line,
     changed_line,
     credit_line,
+    merged,
     order_line,
     period_line,
     policies,
@@ -50,6 +51,7 @@ def priced(
     held = 0
     for stretch in life.stretches:
         told = _flat(stretch, life, pins) if stretch.shape == "flat" else _seats(stretch, life, pins, replay, held)
+        told = merged(told)
         held = sum(line.seats for line in told if line.kind in BOUGHT)
         held += sum(grant.count for grant in life.grants if grant.key == stretch.key and grant.count < 0)
         void = life.voids.get(stretch.key)

@@ -1,55 +1,72 @@
 """The lines of a stretch of time, instant by instant: the incremental form's half of every seat shape."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
 from billing.core.course import Course, Grant, Stretch
-from billing.core.lines import Line, Pins, added_line, changed_line, credit_line, order_line, period_line, voided
+from billing.core.lines import (
+    Line,
+    Pins,
+    added_line,
+    changed_line,
+    credit_line,
+    merged,
+    order_line,
+    period_line,
+    voided,
+)
 from billing.core.plans import Terms
 
 
 @dataclass(slots=True)
 class Walk:
-    """Occupancy and the course walked together, from an instant on, each moment once.
+    """Occupancy and the course walked together, from the instant `since` (UTC) on, each moment once.
 
-    `occupied` and `purchased` are the seats just before it, `filled` the facts that filled seats by instant,
-    `current` the stretch that ran before it.
+    `occupied` and `purchased` are the seats just before it, `current` the stretch that ran before it. `turns` are the
+    instants at which the course itself goes another way, `terms` those now in force.
     """
 
     course: Course
     pins: Pins
     occupied: int
     purchased: int
-    filled: dict[datetime, list[str]]
     current: Stretch | None
-    terms: dict[tuple[str, int], Terms] = field(default_factory=dict)
+    since: datetime
+    turns: frozenset[datetime] = field(init=False)
+    terms: dict[tuple[str, int], Terms] = field(init=False)
 
-    def lines(self, steps: Counter[datetime], since: datetime) -> Iterator[Line]:
-        """The lines whose instants are `since` (UTC) or later. `steps`: what changes in occupancy at each instant."""
+    def __post_init__(self) -> None:
         course = self.course
-        moments = {at for at in steps if at >= since}
-        moments |= {one.opens for one in course.stretches if one.opens >= since}
-        for turns in (course.cuts, course.grants, course.switches, course.orders):
-            moments |= {one.at for one in turns if one.at >= since}
-        moments |= {mute.ends for mute in course.mutes if mute.ends and mute.ends >= since}
-        self._begin(since)
-        for at in sorted(moments):
-            for line in self._moment(at, steps[at]):
-                void = course.voids.get((line.subscription, line.n))
+        turns = {one.opens for one in course.stretches} | {mute.ends for mute in course.mutes if mute.ends}
+        for told in (course.cuts, course.grants, course.switches, course.orders):
+            turns |= {one.at for one in told}
+        self.turns = frozenset(at for at in turns if at >= self.since)
+        self.terms = {stretch.key: self.pins[stretch.key] for stretch in course.stretches}
+        self.terms |= {switch.key: switch.terms for switch in course.switches if switch.at < self.since}
+
+    def lines(
+        self, steps: Mapping[datetime, int], filled: Mapping[datetime, Sequence[str]], until: datetime | None = None
+    ) -> Iterator[Line]:
+        """The lines from here up to, not including, `until`; the next walk goes on from there.
+
+        `steps`: what changes in occupancy at each instant in between; `filled`: the facts that filled seats then.
+        """
+        voids = self.course.voids
+        for at in sorted({*steps, *(at for at in self.turns if until is None or at < until)}):
+            for line in self._moment(at, steps.get(at, 0), filled.get(at, ())):
+                void = voids.get((line.subscription, line.n))
                 yield voided(line, void) if void and not line.kind.startswith("option:") else line
+        self.turns = frozenset(at for at in self.turns if until is not None and at >= until)
 
-    def _begin(self, since: datetime) -> None:
-        """The terms in force just before `since`."""
-        for stretch in self.course.stretches:
-            self.terms[stretch.key] = self.pins[stretch.key]
-        for switch in self.course.switches:
-            if switch.at < since:
-                self.terms[switch.key] = switch.terms
+    def _moment(self, at: datetime, step: int, filled: Sequence[str]) -> Iterator[Line]:
+        if at in self.turns:
+            return self._turn(at, step, filled)
+        self.occupied += step
+        return self._bought(at, self.current, filled) if self.current else iter(())
 
-    def _moment(self, at: datetime, step: int) -> Iterator[Line]:
+    def _turn(self, at: datetime, step: int, filled: Sequence[str]) -> Iterator[Line]:
         """In the order of law 7: what time opens, what a command cuts, the facts, what a command opens, what is
         bought, what is granted, what changes price."""
         opening = [one for one in self.course.stretches if one.opens == at]
@@ -60,17 +77,17 @@ class Walk:
         self.occupied += step
         for stretch in opening:
             if stretch.by_fact:
-                yield from self._within(at)
+                yield from self._within(at, filled)
                 yield from self._open(stretch)
                 yield from self._cut(at)  # one begun and cut at one instant
-        yield from self._within(at)
+        yield from self._within(at, filled)
         yield from self._ordered(at)
 
-    def _within(self, at: datetime) -> Iterator[Line]:
+    def _within(self, at: datetime, filled: Sequence[str]) -> Iterator[Line]:
         """What is bought and changed in the running period at the instant, unless a cut told it already."""
         stretch = self.current
         if stretch is not None and not any(cut.at == at and cut.key == stretch.key for cut in self.course.cuts):
-            yield from self._bought(at, stretch)
+            yield from self._bought(at, stretch, filled)
             yield from self._switched(at, stretch, self.purchased)
 
     def _open(self, stretch: Stretch) -> Iterator[Line]:
@@ -107,15 +124,16 @@ class Walk:
             return 0
         return max(0, self.occupied - self.purchased)
 
-    def _bought(self, at: datetime, stretch: Stretch) -> Iterator[Line]:
+    def _bought(self, at: datetime, stretch: Stretch, filled: Sequence[str]) -> Iterator[Line]:
         """What people took, and what they were found to use of licences given up at this instant, in one line."""
-        risen = self._more(at, stretch)
+        risen, short = self._more(at, stretch), 0
         self.purchased += risen
-        yield from self._granted(at, stretch)
-        short = self._more(at, stretch)
-        self.purchased += short
+        if at in self.turns:
+            yield from self._granted(at, stretch)
+            short = self._more(at, stretch)
+            self.purchased += short
         if risen + short:
-            facts = [*self.filled.get(at, ()), *(mute.fact for mute in self.course.mutes if mute.ends == at)]
+            facts = [*filled, *(mute.fact for mute in self.course.mutes if mute.ends == at)]
             if short:
                 facts += [grant.fact for grant in self._grants(at, stretch) if grant.count < 0]
             kind = "licences_bought" if stretch.shape == "licences" else "seats_added"
@@ -135,12 +153,14 @@ class Walk:
         self.purchased += sum(grant.count for grant in mine)
 
     def _switched(self, at: datetime, stretch: Stretch, purchased: int) -> Iterator[Line]:
-        """What a plan change costs on all that is purchased."""
+        """What a plan change costs on all that is purchased; equal steps are one line."""
+        lines = []
         for switch in self.course.switches:
             if switch.at == at and switch.key == stretch.key:
                 if purchased:
-                    yield changed_line(stretch, self.terms[stretch.key], switch, purchased)
+                    lines.append(changed_line(stretch, self.terms[stretch.key], switch, purchased))
                 self.terms[stretch.key] = switch.terms
+        yield from merged(lines)
 
     def _ordered(self, at: datetime) -> Iterator[Line]:
         mine = sorted(

@@ -129,7 +129,10 @@ def test_the_engines_come_from_the_environment_and_everything_runs(up: Up) -> No
 
 
 def test_workers_and_the_ticker_let_the_door_go_first(up: Up) -> None:
-    nice = {part: {os.getpriority(os.PRIO_PROCESS, pid) for pid in up.named(part)} for part in ("main worker", "main ticker")}
+    nice = {
+        part: {os.getpriority(os.PRIO_PROCESS, pid) for pid in up.named(part)}
+        for part in ("main worker", "main ticker")
+    }
     door = min(os.getpriority(os.PRIO_PROCESS, pid) for pid in up.named("service.wsgi"))
     assert all(found and min(found) > door for found in nice.values()), (nice, door)
 

@@ -27,7 +27,7 @@ from billing.core.settlement import Difference
 from billing.core.tax import Tax
 from tests.core.histories import MOST_BOARDS, MOST_PEOPLE, Batch, Step, told_fact
 from tests.core.memory import Remembered
-from tests.core.offers import SHAPES, offered
+from tests.core.offers import SHAPES, offered, steep
 from tests.core.telling import Plan, Whole, by_key, life_fact, statement
 from tests.core.till import Charge, Till
 
@@ -82,21 +82,26 @@ def lives(shape: Shape | None = None) -> st.SearchStrategy[Told]:
     """Lives for hypothesis."""
     seeds = st.integers(0, 2**32 - 1)
     shapes = st.just(shape) if shape else st.sampled_from(SHAPES)
-    return st.builds(live, shapes, seeds, st.integers(4, 28), st.integers(2, 16))
+    return st.builds(live, shapes, seeds, st.integers(4, 28), st.integers(2, 16), climbs=st.booleans())
 
 
-def live(shape: Shape, seed: int, facts: int = 20, commands: int = 12, step: Step = advance) -> Told:
-    """The life that a seed tells: so many roster facts and so many commands, some refused."""
-    told = Living(shape, Random(seed), facts, commands, step).told
-    told.name = f"live({shape!r}, {seed}, {facts}, {commands})"
+def live(
+    shape: Shape, seed: int, facts: int = 20, commands: int = 12, step: Step = advance, *, climbs: bool = False
+) -> Told:
+    """The life that a seed tells: so many roster facts and so many commands, some refused. `climbs`: there is a plan
+    above the largest, at the same step of the price, and who takes the largest often takes that at the same instant."""
+    told = Living(shape, Random(seed), facts, commands, step, climbs=climbs).told
+    told.name = f"live({shape!r}, {seed}, {facts}, {commands}{', climbs=True' if climbs else ''})"
     return told
 
 
 class Living:
     """A life as it goes on. What a test wants to see of each step, it adds to `watch`."""
 
-    def __init__(self, shape: Shape, random: Random, facts: int, commands: int, step: Step = advance) -> None:
-        self.random = random
+    def __init__(
+        self, shape: Shape, random: Random, facts: int, commands: int, step: Step = advance, *, climbs: bool = False
+    ) -> None:
+        self.random, self.climbs = random, climbs
         anchor = random.choice([date(2025, 1, 15), date(2024, 1, 31), date(2018, 10, 20)])
         zone = random.choice(["UTC", "Asia/Tokyo", "America/Sao_Paulo"])
         start = midnight(anchor, zone)
@@ -106,7 +111,8 @@ class Living:
         end = max(batches[-1].now, midnight(month_date(anchor, MONTHS), zone))
         dearer = midnight(month_date(anchor, 5), zone)
         base = Policy(pending_count=random.random() < 0.3, guests_free=random.random() < 0.3)
-        plan = Plan((), offered(random, shape), zone, (), dearer, base)
+        prices = offered(random, shape)
+        plan = Plan((), steep(prices) if climbs else prices, zone, (), dearer, base)
         memory = Remembered(step=step, posted=self._posted)
         self.told = Told(shape, happened, batches, plan, end, memory)
         self.subscriptions = 0
@@ -147,6 +153,7 @@ class Living:
         told = self.told
         told.seen[memory.course.state] += 1
         told.seen.update(line.kind for line in change.new_lines)
+        told.seen["equal steps"] += sum(len(line.facts) > 1 for line in change.new_lines if line.kind == "plan_changed")
         book(told.till, memory, taken, change, told.plan)
         told.till.sound()
 
@@ -167,10 +174,15 @@ class Living:
     # --- commands -------------------------------------------------------------------------------------------------
 
     def _command(self, now: datetime, heard: frozenset[str]) -> None:
+        command = self._chosen(self.told.memory.course)
+        body = self._body(command)
+        accepted = self._give(command, body, now, heard)
+        if self.climbs and accepted and command == "plan-change" and self.random.random() < 0.7:
+            self._give(command, {"plan": "huge"}, now, heard)
+
+    def _give(self, command: str, body: dict[str, object], now: datetime, heard: frozenset[str]) -> bool:
         """A command, judged on what is now known; accepted, it is settled alone, as it was quoted (laws 5, 9, 11)."""
-        told = self.told
-        command = self._chosen(told.memory.course)
-        body, case = self._body(command), self._case(now)
+        told, case = self.told, self._case(now)
         seq = len(told.plan.facts)
         try:
             answer: Verdict | SekisuError = judge(command, body, case)
@@ -179,7 +191,7 @@ class Living:
         told.judged.append(Judged(command, body, case, heard, seq, answer))
         told.seen[f"{command} {'accepted' if isinstance(answer, Verdict) else 'refused'}"] += 1
         if not isinstance(answer, Verdict):
-            return
+            return False
         self.subscriptions += case.new == answer.data.get("subscription")
         known = [fact for fact in told.facts if fact.id in heard]
         before = dict(told.memory.book)
@@ -187,6 +199,7 @@ class Living:
         self._file(answer.kind, now, answer.data)
         quote = by_key(statement(known, told.plan, now, "w1"))
         assert by_key(told.memory.book.values()) == quote
+        return True
 
     def _case(self, now: datetime) -> Case:
         told = self.told

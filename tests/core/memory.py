@@ -1,7 +1,7 @@
 """What a workspace remembers, in plain dictionaries: the incremental form's memory for tests of the laws."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from typing import Literal
 from billing.core.classification import Policy
 from billing.core.course import Course
 from billing.core.facts import BOARD_KINDS, LIFE_KINDS, Fact, order
-from billing.core.incremental import Change, Ground, Position, advance
+from billing.core.incremental import Change, Ground, Leg, Position, advance
 from billing.core.life import course
 from billing.core.lines import BOUGHT, Line, policies
 from billing.core.replay import seen_from
@@ -74,14 +74,23 @@ class Remembered:
             showing += shown[: prompt + 1]
         return mine + own, showing, [span for span in self.spans if span.member in members]
 
-    def steps(self, since: datetime) -> dict[datetime, int]:
-        return {at: step for at, step in self.step.items() if at >= since}
+    def risen(self, since: datetime) -> int:
+        return sum(step for at, step in self.step.items() if at >= since)
 
-    def openings(self, since: datetime) -> list[Span]:
-        return [span for span in self.spans if span.start >= since]
-
-    def lines(self, since: datetime) -> list[Line]:
-        return [line for line in self.book.values() if line.instant >= since]
+    def ahead(self, since: datetime) -> Iterator[Leg]:
+        """Legs of one step, of two, of three: as short as can be, so that any may be the last that is read."""
+        ends, size = [at for at in sorted(self.step) if at > since], 0
+        while True:
+            until = ends[size] if size < len(ends) else None
+            yield Leg(
+                {at: step for at, step in self.step.items() if since <= at and (until is None or at < until)},
+                [span for span in self.spans if since <= span.start and (until is None or span.start < until)],
+                [line for line in self.book.values() if since <= line.instant and (not until or line.instant < until)],
+                until,
+            )
+            if until is None:
+                return
+            since, ends, size = until, ends[size + 1 :], size + 1
 
     def bought(self, key: tuple[str, int], before: datetime) -> int:
         mine = [line for line in self.book.values() if (line.subscription, line.n) == key and line.instant < before]

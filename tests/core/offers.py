@@ -51,6 +51,22 @@ def offered(random: Random, shape: Shape) -> Prices:
     }
 
 
+def steep(prices: Prices) -> Prices:
+    """The price list with one plan more, dearer than `large` by just what that is dearer than `small`."""
+    above = {
+        ("huge", interval): replace(
+            terms,
+            price_id=f"huge-{interval}",
+            plan="huge",
+            rank=3,
+            unit_amount=2 * terms.unit_amount - prices["small", interval].unit_amount,
+        )
+        for (plan, interval), terms in prices.items()
+        if plan == "large"
+    }
+    return {**prices, **above}
+
+
 def _rules(random: Random, shape: Shape, intervals: tuple[str, ...]) -> Rules:
     flat = shape == "flat"
     return Rules(

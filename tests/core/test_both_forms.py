@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from billing.core.facts import Fact
@@ -58,6 +59,49 @@ def test_two_plan_changes_at_one_instant_are_charged_one_after_the_other_on_all_
         ("plan_changed", 3100, 2, 4200),
         ("plan_changed", 2100, 2, 2845),
         ("seats_added", 6200, 1, 2200),
+    ]
+
+
+def test_two_plan_changes_at_one_instant_by_the_same_step_are_one_line_that_charges_both() -> None:
+    own = replace(SMALL, method="actual_days")
+    larger, largest = replace(own, plan="large", unit_amount=4100), replace(own, plan="huge", unit_amount=7200)
+    at = day("2025-03-11")
+    people = joined("2025-02-20", "ann", "ben")
+    for first, second in (("one", "two"), ("two", "one")):  # whatever their names sort like
+        story = Story().start(own).then("plan.changed", at, larger, **{"from": "now"})
+        story.then("plan.changed", at, largest, **{"from": "now"})
+        story.facts[1:] = [replace(story.facts[1], id=first), replace(story.facts[2], id=second)]
+        lines = told(story, "2025-03-25", people, own, larger, largest)
+        assert [(line.kind, line.unit_amount, line.seats, line.amount, line.facts) for line in lines] == [
+            ("period", 1000, 2, 2000, ("fact-1",)),
+            ("plan_changed", 3100, 4, 8400, ("one", "two")),
+        ]
+
+
+def test_equal_steps_of_plans_that_share_a_period_out_otherwise_are_rounded_once_on_their_exact_sum() -> None:
+    larger = replace(FLAT, plan="large", unit_amount=4100)
+    largest = replace(FLAT, plan="huge", unit_amount=7200, method="thirty_360")
+    at = day("2025-03-12")
+    story = Story().start(FLAT).then("plan.changed", at, larger, **{"from": "now"})
+    story.then("plan.changed", at, largest, **{"from": "now"})
+    [_, line] = told(story, "2025-03-25", (), FLAT, larger, largest)
+    assert (line.seats, line.fraction) == (2, (Fraction(20, 31) + Fraction(19, 30)) / 2)
+    assert line.amount == round(3100 * (Fraction(20, 31) + Fraction(19, 30))) == 3963
+
+
+def test_equal_steps_of_a_period_that_was_taken_back_whole_come_to_nothing() -> None:
+    own = terms(shape="flat", method="actual_days", lead_days={"card": 10}, ends_in="closed")
+    larger, largest = replace(own, plan="large", unit_amount=4100), replace(own, plan="huge", unit_amount=7200)
+    story = Story().start(own)
+    for plan in (larger, largest):
+        story.then("plan.changed", day("2025-03-25"), plan, **{"from": "now"})
+    story.then("contract.migrated", day("2025-03-27"), into="w2")
+    lines = told(story, "2025-04-05", (), own, larger, largest)
+    assert [(line.kind, line.n, line.seats, line.amount, line.facts) for line in lines] == [
+        ("period", 0, 1, 1000, ("fact-1",)),
+        ("plan_changed", 0, 2, 1400, ("fact-2", "fact-3")),
+        ("period", 1, 1, 0, ("fact-4",)),
+        ("plan_changed", 1, 2, 0, ("fact-4",)),
     ]
 
 

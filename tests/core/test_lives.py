@@ -62,6 +62,12 @@ def test_the_lives_meet_every_state_every_kind_of_line_and_every_command() -> No
     assert {f"{command} accepted" for command in ACCEPTED} <= seen.keys()
 
 
+def test_the_lives_that_climb_change_plans_twice_at_one_instant_by_equal_steps() -> None:
+    for shape in SHAPES:
+        seen = sum((live(shape, seed, 8, 16, climbs=True).seen for seed in range(40)), Counter[str]())
+        assert seen["equal steps"] > 0, shape
+
+
 STATES = {"free", "trialing", "trial_registered", "active", "cancelling", "past_due", "suspended", "closed", "expired"}
 STATES |= {"migrated"}
 KINDS = {"period", "seats_added", "licences_added", "licences_bought", "plan_changed", "interval_credit"}

@@ -73,6 +73,13 @@ def test_a_line_that_stood_at_zero_already_vanishes_without_an_entry() -> None:
     assert differences([first, gone.line], [first], ("another",)) == []
 
 
+def test_two_lines_of_one_key_are_refused_because_one_of_them_would_not_be_charged() -> None:
+    first, second = two_lines()
+    for posted, owed in (([first], [first, second, second]), ([first, second, first], [first, second])):
+        with pytest.raises(ValueError, match="two lines of one key"):
+            differences(posted, owed)
+
+
 def test_only_the_changed_part_of_a_line_is_posted() -> None:
     first, second = two_lines()
     assert differences([first, second], [replace(first, seats=3, amount=36000), second])[0].amount == 24000

@@ -51,9 +51,9 @@ RULES: tuple[Rule, ...] = (
         says="A person in several paid workspaces is paid for in each of them.",
         test=_SERVED + "tr_05_five_people_in_three_paid_workspaces_are_paid_for_in_each",
         code="billing/store/memory.py:SqlMemory.heads",
-        file="billing/store/memory.py",
-        old='_MEMBERS = "SELECT * FROM member WHERE workspace_id = %(workspace)s AND',
-        new="_MEMBERS = \"SELECT * FROM member WHERE workspace_id <> %(workspace)s || 'else' AND",
+        file="billing/store/migrations/versions/0006_the_posting.sql",
+        old="WHERE m.workspace_id = _workspace AND m.member = ANY",
+        new="WHERE m.member = ANY",
     ),
     Rule(
         id="TR-06",
