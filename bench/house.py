@@ -1,5 +1,6 @@
 """Sekisu's own jobs in this process, on an engine of its own: for what is timed as one job, the database included."""
 
+import gc
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ def furnished(folder: Path) -> Iterator["House"]:
     try:
         migrate(engine.url)
         house = House(engine.url)
+        gc.freeze()  # as the crew does before it forks its workers
         try:
             yield house
         finally:

@@ -78,9 +78,13 @@ class Position:
 
 @dataclass(slots=True)
 class Change:
-    """Everything one step of settlement changes; the edge writes it, in one transaction."""
+    """Everything one step of settlement changes; the edge writes it, in one transaction.
+
+    `described`: those of `members` who are new, or have another name or role, or were folded again.
+    """
 
     members: dict[str, MemberHead] = field(default_factory=dict)
+    described: set[str] = field(default_factory=set)
     boards: dict[str, BoardHead] = field(default_factory=dict)
     seats: dict[tuple[str, str], bool] = field(default_factory=dict)
     flips: list[Flip] = field(default_factory=list)
@@ -190,6 +194,7 @@ def _roster(memory: Memory, facts: Sequence[Fact], ground: Ground, change: Chang
 
 def _keep(fold: Fold, change: Change) -> None:
     change.members |= {name: fold.heads.members[name] for name in fold.touched}
+    change.described |= fold.described
     change.boards |= {board: fold.heads.boards[board] for board in fold.boards}
     change.seats |= {(board, member): fold.heads.seats[board][member] for board, member in fold.seats}
 

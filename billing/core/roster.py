@@ -88,7 +88,8 @@ class Flip:
 
 
 class Fold:
-    """Advances heads by facts in their order and notes each flip. `touched` are the people and boards it changed."""
+    """Advances heads by facts in their order and notes each flip. `touched` are the people it changed, `described`
+    those of them who are new or have another name or role."""
 
     def __init__(self, heads: Heads, workspace: str, policies: Sequence[tuple[datetime, Policy]] = ()) -> None:
         self.heads = heads
@@ -97,6 +98,7 @@ class Fold:
         self.touched: set[str] = set()
         self.boards: set[str] = set()
         self.seats: set[tuple[str, str]] = set()
+        self.described: set[str] = set()
         self._verdicts: dict[tuple[Membership, bool, int, int, Policy], Verdict] = {}
 
     def run(self, facts: Iterable[Fact]) -> Iterator[Flip]:
@@ -201,13 +203,18 @@ class Fold:
             self._change(fact, self._person(fact.member))
         else:
             return ()
-        self._describe(fact, self._person(fact.member or ""))
+        person = self._person(fact.member or "")
+        before = person.name, person.role
+        self._describe(fact, person)
+        if (person.name, person.role) != before:
+            self.described.add(fact.member or "")
         return (fact.member or "",)
 
     def _person(self, name: str) -> MemberHead:
         found = self.heads.members.get(name)
         if found is None:
             found = self.heads.members[name] = MemberHead()
+            self.described.add(name)
         return found
 
     def _board(self, name: str) -> BoardHead:

@@ -1,47 +1,69 @@
 """What a settlement changed of the roster, as parts of the book that is written whole."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from billing.core.incremental import Change
 from billing.core.roster import BoardHead, Flip, MemberHead, Span
 from billing.store.ledger import Book
 
+Key = TypeVar("Key", bound=Hashable)
+
+#: So many of whom the same is to be written are written together.
+_CROWD = 100
+#: What `_head` tells of a member.
+_HEAD = (
+    *("membership", "deactivated", "on_boards", "open_boards", "shut_boards"),
+    *("billable", "rule", "since", "fact_id", "last_at"),
+)
+
 
 def tell(book: Book, change: Change) -> None:
     """Add heads, seats, spans and steps of one change to the book."""
     ended, opened = _net(change.flips)
+    alike = _grouped((_head(head), name) for name, head in change.members.items() if name not in change.described)
+    crowds = {told: names for told, names in alike.items() if len(names) >= _CROWD}
+    crowded = {name for names in crowds.values() for name in names}
+    left = _grouped((at, member) for member, at in ended)
     parts: dict[str, list[Any]] = {
-        "members": [_member(name, head) for name, head in change.members.items()],
+        "members": [_member(name, head) for name, head in change.members.items() if name not in crowded],
+        "crowds": [dict(zip(_HEAD, told, strict=True)) | {"members": names} for told, names in crowds.items()],
         "boards": [_board(name, head) for name, head in change.boards.items()],
         "seats": [
-            {"board": board, "member": member, "present": present} for (board, member), present in change.seats.items()
+            {"board": board, "present": present, "members": names}
+            for (board, present), names in _grouped(((b, on), who) for (b, who), on in change.seats.items()).items()
         ],
         "rewritten": [{"member": member} for member in sorted(change.rewritten)],
-        "ended": [{"member": member, "at": at} for member, at in ended],
-        "spans": [_span(span) for span in (*change.spans, *opened)],
+        "ended": [{"at": at, "member": who} for at, names in left.items() if len(names) < _CROWD for who in names],
+        "left": [{"at": at, "members": names} for at, names in left.items() if len(names) >= _CROWD],
+        "spans": [
+            {"start_at": start, "end_at": end, "fact_id": fact_id, "members": names}
+            for (start, end, fact_id), names in _grouped(
+                ((one.start, one.end, one.fact_id), one.member) for one in (*change.spans, *opened)
+            ).items()
+        ],
         "steps": [{"at": at, "delta": delta} for at, delta in change.steps.items()],
     }
     book.parts |= {name: part for name, part in parts.items() if part}
 
 
+def _grouped(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
+    """Those of whom the same is to be written: ten thousand guests of one board are told in one row."""
+    found: defaultdict[Key, list[str]] = defaultdict(list)
+    for key, name in pairs:
+        found[key].append(name)
+    return found
+
+
 def _member(name: str, head: MemberHead) -> dict[str, Any]:
-    return {
-        "member": name,
-        "membership": head.membership,
-        "deactivated": head.deactivated,
-        "on_boards": head.on,
-        "open_boards": head.open,
-        "shut_boards": head.shut,
-        "billable": head.billable,
-        "rule": head.rule,
-        "since": head.since,
-        "fact_id": head.fact_id,
-        "last_at": head.last_at,
-        "name": head.name,
-        "role": head.role,
-    }
+    return dict(zip(_HEAD, _head(head), strict=True)) | {"member": name, "name": head.name, "role": head.role}
+
+
+def _head(head: MemberHead) -> tuple[Any, ...]:
+    standing = (head.membership, head.deactivated, head.on, head.open, head.shut)
+    return (*standing, head.billable, head.rule, head.since, head.fact_id, head.last_at)
 
 
 def _board(name: str, head: BoardHead) -> dict[str, Any]:
@@ -54,10 +76,6 @@ def _board(name: str, head: BoardHead) -> dict[str, Any]:
         "explicit_at": head.explicit_at,
         "last_at": head.last_at,
     }
-
-
-def _span(span: Span) -> dict[str, Any]:
-    return {"member": span.member, "start_at": span.start, "end_at": span.end, "fact_id": span.fact_id}
 
 
 def _net(flips: Iterable[Flip]) -> tuple[list[tuple[str, datetime]], list[Span]]:

@@ -1,9 +1,12 @@
 -- One settlement is one question and one answer: what a workspace is settled from is read by `standing` after the
--- lock is taken, and what a step changes is written whole by `post`. Both work on one workspace only, so a database
--- that is distributed by workspace_id can run each of them where the workspace lives.
+-- lock is taken, and what a step changes is written whole by `post`, of one workspace or of several at once.
 
 -- Which process a lease is of (host/pid/start): those that start on its host take over at once what a dead one held.
 ALTER TABLE charge ADD leased_by text;
+
+-- What is written again and again is written beside itself: no index is touched while a page has room.
+ALTER TABLE member SET (fillfactor = 50);
+ALTER TABLE span SET (fillfactor = 50);
 
 -- Each statement of a function like this sees what was committed before it began: what follows the lock is read after.
 CREATE FUNCTION locked_workspace(_workspace text) RETURNS json LANGUAGE plpgsql AS $$
@@ -71,7 +74,7 @@ END $$;
 -- columns; times carry their zone. Rows are always found by key: what the planner takes the tables for, empty ones
 -- yesterday, must not make it read them whole.
 CREATE FUNCTION post(_told jsonb) RETURNS void LANGUAGE plpgsql
-SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_hashjoin = off SET enable_mergejoin = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     _one jsonb;
 BEGIN
@@ -90,6 +93,17 @@ BEGIN
             rule = EXCLUDED.rule, since = EXCLUDED.since, fact_id = EXCLUDED.fact_id, last_at = EXCLUDED.last_at,
             name = EXCLUDED.name, role = EXCLUDED.role;
     END IF;
+    -- People who stand alike, and whose name and role stay: the guests of a board.
+    FOR _one IN SELECT jsonb_array_elements(_told -> 'crowds') LOOP
+        UPDATE member SET
+            membership = t.membership, deactivated = t.deactivated, on_boards = t.on_boards,
+            open_boards = t.open_boards, shut_boards = t.shut_boards, billable = t.billable, rule = t.rule,
+            since = t.since, fact_id = t.fact_id, last_at = t.last_at
+        FROM jsonb_to_record(_one) AS t(membership text, deactivated boolean, on_boards integer, open_boards integer,
+                 shut_boards integer, billable boolean, rule text, since timestamptz, fact_id text, last_at timestamptz),
+             jsonb_array_elements_text(_one -> 'members') AS who
+        WHERE member.workspace_id = _one ->> 'workspace_id' AND member.member = who;
+    END LOOP;
     IF _told ? 'boards' THEN
         INSERT INTO board_head (workspace_id, board, owner, closed, initial, hint_at, explicit_at, last_at)
         SELECT t.* FROM jsonb_to_recordset(_told -> 'boards') AS t(
@@ -102,8 +116,9 @@ BEGIN
     END IF;
     IF _told ? 'seats' THEN
         INSERT INTO seat (workspace_id, board, member, present)
-        SELECT t.* FROM jsonb_to_recordset(_told -> 'seats') AS t(
-            workspace_id text, board text, member text, present boolean)
+        SELECT t.workspace_id, t.board, unnest(t.members), t.present
+        FROM jsonb_to_recordset(_told -> 'seats') AS t(
+            workspace_id text, board text, members text[], present boolean)
         ON CONFLICT (workspace_id, board, member) DO UPDATE SET present = EXCLUDED.present;
     END IF;
     IF _told ? 'rewritten' THEN
@@ -123,10 +138,15 @@ BEGIN
             WHERE span.workspace_id = t.workspace_id AND span.member = t.member AND span.end_at IS NULL;
         END IF;
     END IF;
+    FOR _one IN SELECT jsonb_array_elements(_told -> 'left') LOOP
+        UPDATE span SET end_at = (_one ->> 'at')::timestamptz FROM jsonb_array_elements_text(_one -> 'members') AS who
+        WHERE span.workspace_id = _one ->> 'workspace_id' AND span.member = who AND span.end_at IS NULL;
+    END LOOP;
     IF _told ? 'spans' THEN
         INSERT INTO span (workspace_id, member, start_at, end_at, fact_id)
-        SELECT t.* FROM jsonb_to_recordset(_told -> 'spans') AS t(
-            workspace_id text, member text, start_at timestamptz, end_at timestamptz, fact_id text);
+        SELECT t.workspace_id, unnest(t.members), t.start_at, t.end_at, t.fact_id
+        FROM jsonb_to_recordset(_told -> 'spans') AS t(
+            workspace_id text, members text[], start_at timestamptz, end_at timestamptz, fact_id text);
     END IF;
     IF _told ? 'steps' THEN
         INSERT INTO step (workspace_id, at, delta)
