@@ -163,8 +163,10 @@ class Bench:
         return made
 
     def requests(self, name: str, places: list[str], count: int) -> list[bytes]:
-        """`count` joins, a millisecond apart, the last of them now; all later than every subscription's start."""
+        """`count` joins, a millisecond apart, the last of them now; all later than every subscription's start, and than
+        the joins before: of those at one instant a later charge names all, and the sink would count them twice."""
         time.sleep(max(0.0, self.born[name] + (count + 100) / 1000 - time.monotonic()))
+        self.born[name] = time.monotonic()
         return joins(self.side(name).path, places, count)
 
     def freeze(self, name: str) -> None:
