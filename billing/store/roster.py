@@ -26,7 +26,6 @@ def tell(book: Book, change: Change) -> None:
     alike = _grouped((_head(head), name) for name, head in change.members.items() if name not in change.described)
     crowds = {told: names for told, names in alike.items() if len(names) >= _CROWD}
     crowded = {name for names in crowds.values() for name in names}
-    left = _grouped((at, member) for member, at in ended)
     parts: dict[str, list[Any]] = {
         "members": [_member(name, head) for name, head in change.members.items() if name not in crowded],
         "crowds": [dict(zip(_HEAD, told, strict=True)) | {"members": names} for told, names in crowds.items()],
@@ -36,8 +35,7 @@ def tell(book: Book, change: Change) -> None:
             for (board, present), names in _grouped(((b, on), who) for (b, who), on in change.seats.items()).items()
         ],
         "rewritten": [{"member": member} for member in sorted(change.rewritten)],
-        "ended": [{"at": at, "member": who} for at, names in left.items() if len(names) < _CROWD for who in names],
-        "left": [{"at": at, "members": names} for at, names in left.items() if len(names) >= _CROWD],
+        "ended": [{"at": at, "members": names} for at, names in _grouped((at, who) for who, at in ended).items()],
         "spans": [
             {"start_at": start, "end_at": end, "fact_id": fact_id, "members": names}
             for (start, end, fact_id), names in _grouped(

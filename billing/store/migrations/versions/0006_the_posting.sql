@@ -126,22 +126,16 @@ BEGIN
             WHERE span.workspace_id = t.workspace_id AND span.member = t.member;
     END IF;
     IF _told ? 'ended' THEN
-        IF jsonb_array_length(_told -> 'ended') <= 1000 THEN
-            -- By key: joined as a set, a plan that suits most workspaces reads every span of a large one.
-            FOR _one IN SELECT jsonb_array_elements(_told -> 'ended') LOOP
-                UPDATE span SET end_at = (_one ->> 'at')::timestamptz
-                WHERE workspace_id = _one ->> 'workspace_id' AND member = _one ->> 'member' AND end_at IS NULL;
-            END LOOP;
-        ELSE
-            UPDATE span SET end_at = t.at FROM jsonb_to_recordset(_told -> 'ended') AS t(workspace_id text, member
-                text, at timestamptz)
-            WHERE span.workspace_id = t.workspace_id AND span.member = t.member AND span.end_at IS NULL;
-        END IF;
+        -- The open span of somebody is the last one: found by its key's end, not among all that he ever had, and
+        -- written where it was found.
+        WITH last AS MATERIALIZED (
+            SELECT t.at, (SELECT x.ctid FROM span x WHERE x.workspace_id = t.workspace_id AND x.member = who
+                          ORDER BY x.start_at DESC LIMIT 1) AS place
+            FROM jsonb_to_recordset(_told -> 'ended') AS t(workspace_id text, members text[], at timestamptz),
+                 unnest(t.members) AS who
+        )
+        UPDATE span SET end_at = last.at FROM last WHERE span.ctid = last.place AND span.end_at IS NULL;
     END IF;
-    FOR _one IN SELECT jsonb_array_elements(_told -> 'left') LOOP
-        UPDATE span SET end_at = (_one ->> 'at')::timestamptz FROM jsonb_array_elements_text(_one -> 'members') AS who
-        WHERE span.workspace_id = _one ->> 'workspace_id' AND span.member = who AND span.end_at IS NULL;
-    END LOOP;
     IF _told ? 'spans' THEN
         INSERT INTO span (workspace_id, member, start_at, end_at, fact_id)
         SELECT t.workspace_id, unnest(t.members), t.start_at, t.end_at, t.fact_id
