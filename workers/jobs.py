@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TypeVar
 
-from billing.core.errors import NotFoundError, SekisuError
+from billing.core.errors import NotFoundError, SekisuError, UnavailableError
 from billing.payments.gateway import Gateway
 from billing.settings import Settings
 from billing.store import leases, workspaces
@@ -91,7 +91,11 @@ class Jobs:
             self._settle(workspace_id)
 
     def _together(self, ids: list[str]) -> list[str]:
-        return settle_together(self.database, ids, self.settings.collect, self._outbox)
+        try:
+            return settle_together(self.database, ids, self.settings.collect, self._outbox)
+        except UnavailableError as fault:
+            _LOG.error("settle %d together: %s; the rows stay due", len(ids), fault)
+            return []  # each alone would wait as long as all together
 
     def _settle(self, workspace_id: str) -> None:
         def job() -> None:
