@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import requests
 
-from billing.payments.gateway import Gateway
+from billing.payments.gateway import Gateway, Outcome
 from billing.payments.sandbox import Sandbox
-from billing.store import leases
+from billing.store import leases, outcomes
 from billing.store.db import Row
 from tests.workers.world import World
 from workers import sending
@@ -40,6 +42,14 @@ class Shop:
         self.join("first")
         self.world.read_and_settle()
         self.world.start(self.workspace)
+
+    def another(self, name: str) -> str:
+        workspace = self.world.workspace(name, clocked=False)
+        self.world.tell("member.joined", name, "first", datetime.now(UTC) - timedelta(seconds=1))
+        self.world.read_and_settle()
+        self.world.start(workspace)
+        self.send_due()
+        return workspace
 
     def join(self, person: str) -> None:
         self.world.tell("member.joined", "w1", person, datetime.now(UTC) - timedelta(seconds=1))
@@ -142,3 +152,44 @@ def test_nothing_is_taken_out_while_the_service_does_not_collect(shop: Shop, col
     shop.join("second")
     shop.settle(collect)
     assert [row["status"] for row in shop.charges()] == ["succeeded", "held"]
+
+
+def test_what_waited_too_long_for_its_turn_is_left_to_the_next_sender(shop: Shop) -> None:
+    shop.outbox.dying = True
+    shop.join("second")
+    shop.settle()
+    left = shop.charges()[-1]
+    posts = len(shop.book())
+    shop.outbox._send(left, time.monotonic() - sending.SPARE_S)
+    assert (len(shop.book()), shop.charges()[-1]["status"]) == (posts, "sending")
+    shop.outbox._send(left | {"age_s": 0.0}, time.monotonic())
+    assert (len(shop.book()), shop.charges()[-1]["status"]) == (posts + 1, "succeeded")
+
+
+@pytest.mark.parametrize("together", [1, 16])
+def test_an_answer_that_cannot_be_booked_holds_up_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    shop.outbox.dying = True
+    workspaces = [shop.workspace, *(shop.another(name) for name in ("w2", "w3"))]
+    for name in ("w1", "w2", "w3"):
+        shop.world.tell("member.joined", name, "second", datetime.now(UTC) - timedelta(seconds=1))
+    shop.world.read()
+    for workspace in workspaces:
+        settle(shop.world.database, workspace, "live", outbox=shop.outbox)
+    sent = [row | {"age_s": 0.0} for row in shop.charges() if row["status"] == "sending"]
+    assert len(sent) == 3
+    real = outcomes._move
+
+    def poisoned(connection: Any, word: Any, told: Any) -> Any:
+        if word.charge_id == sent[1]["id"]:
+            raise ArithmeticError("this one cannot be booked")
+        return real(connection, word, told)
+
+    monkeypatch.setattr(outcomes, "_move", poisoned)
+    answers = [(charge, Outcome("succeeded", "px_1")) for charge in (*sent, sent[0])]  # one of them told twice
+    sending.book(shop.world.database, answers, together)
+    now = {row["id"]: row["status"] for row in shop.charges()}
+    assert [now[charge["id"]] for charge in sent] == ["succeeded", "sending", "succeeded"]
+    paid = shop.world.rows("SELECT ref FROM journal WHERE kind = 'payment' AND ref = %s", sent[0]["id"])
+    assert len(paid) == 1
