@@ -4,7 +4,7 @@ A wrong guess, between containers of one host name, is harmless: the same reques
 """
 
 import os
-import socket
+import platform
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,13 +16,13 @@ def mine() -> str:
 
 @lru_cache(maxsize=1)
 def _named(pid: int) -> str:
-    return f"{socket.gethostname()}/{pid}/{_start(pid)}"
+    return f"{platform.node()}/{pid}/{_start(pid)}"
 
 
 def is_dead(holder: str) -> bool:
     """Whether a holder was a process of this host that is no more; False for any other host's."""
     host, pid, start = holder.rsplit("/", 2)
-    return host == socket.gethostname() and _start(int(pid)) != start
+    return host == platform.node() and _start(int(pid)) != start
 
 
 def _start(pid: int) -> str:
