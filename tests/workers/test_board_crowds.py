@@ -1,20 +1,9 @@
 """A fact of a board moves everybody on it: written together, they stand as if each had been told alone."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.workers.world import World, at
 from workers.verifying import check
 
 GUESTS = 120
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    made = World(database_url, at("2025-01-15"))
-    yield made
-    made.database.close()
 
 
 def test_a_board_of_many_guests_is_closed_and_reopened_and_everybody_stands_as_the_replay_says(world: World) -> None:

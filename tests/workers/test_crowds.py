@@ -27,13 +27,6 @@ class Rung(Bell):
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    made = World(database_url, at("2025-01-15"))
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
 def worker(world: World, tmp_path: Path) -> Iterator[Jobs]:
     settings = Settings(tmp_path, database_url=world.database.url, payment_url="http://127.0.0.1:9", worker_processes=3)
     made = Jobs(settings)

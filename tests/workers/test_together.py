@@ -18,13 +18,6 @@ COUNT = 5
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    made = World(database_url, at("2025-01-15"))
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
 def worker(world: World, tmp_path: Path) -> Iterator[Jobs]:
     # Nobody answers at the payment endpoint: what is sent stays open.
     settings = Settings(tmp_path, database_url=world.database.url, payment_url="http://127.0.0.1:9", settle_together=3)
