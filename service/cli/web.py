@@ -6,7 +6,7 @@ import resource
 from types import ModuleType
 
 import click
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
@@ -16,10 +16,8 @@ from service import app
 from service.cli import lifeline, logs
 from service.cli.ports import check_port
 
-#: Connections one process accepts at a time. Each may hold a thread while its body trickles in, so there are more
-#: threads than connections: slow senders can never take the last thread from a quick one.
+#: Connections one process accepts at a time; further ones wait in the listen queue.
 _CONNECTIONS = 1024
-_THREADS = _CONNECTIONS + 64
 #: Milliseconds that the head of a request may take, and that a connection may lie idle.
 _HEAD_MS = 10_000
 
@@ -34,19 +32,20 @@ def command() -> None:
     _raise_file_limit()
     share_memory(app)
     Server(
-        "service.wsgi:app",
+        "service.asgi:app",
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.ASGINL,
         http=HTTPModes.http1,  # one HTTP/2 connection could hold two hundred threads
         http1_settings=HTTP1Settings(header_read_timeout=_HEAD_MS),
+        loop=Loops.asyncio,
+        websockets=False,
         workers=settings.web_processes,
-        blocking_threads=_THREADS,
         backpressure=_CONNECTIONS,
         backlog=2048,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
-        log_level=LogLevels.error,  # it warns of the many threads, which are on purpose
+        log_level=LogLevels.error,
         log_dictconfig=logs.config(settings.log_format),
     ).serve()
 

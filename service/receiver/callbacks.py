@@ -15,7 +15,7 @@ from billing.store import inbox
 from billing.store.db import Database
 from billing.tools.standard import signature
 from service.problem import problem, unavailable
-from service.receiver.request import capped_body, drain, headers
+from service.receiver.request import capped_body, headers
 from workers.bell import Bell
 
 #: The payment endpoints we know how to listen to.
@@ -27,10 +27,9 @@ def register(app: Flask, settings: Settings, db: Database, bell: Bell, clock: Ca
     """Add the route to `app`."""
 
     def receive(gateway: str) -> Response:
-        if gateway not in GATEWAYS:
-            drain(request.environ)
-            return problem(404, "not_found", "there is no such payment endpoint")
         body = capped_body(request.environ, settings.max_body_bytes)
+        if gateway not in GATEWAYS:
+            return problem(404, "not_found", "there is no such payment endpoint")
         if body is None:
             return problem(413, "too_large", f"a body may have at most {settings.max_body_bytes} bytes")
         found = headers(request.environ)

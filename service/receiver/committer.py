@@ -1,10 +1,11 @@
 """Group commit: one thread per process commits what all waiting requests brought, in one statement (ADR 0005)."""
 
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psycopg
 
@@ -30,33 +31,31 @@ class Committer:
         keep: Callable[[Conn, list[Delivery]], list[Outcome]] = inbox.keep,
     ) -> None:
         self._url = database_url
-        self._patience = patience
+        self.patience = patience
         self._keep = keep
         self._pid = 0
         self._start = threading.Lock()
         self._line = Line()
 
-    def check(self, connection_id: str) -> None:
-        """Raises CrowdedError when there is no room for a delivery of this connection."""
-        self._line.check(connection_id)
-
     def keep(self, delivery: Delivery) -> Outcome:
-        """Return once `delivery` is committed. Raises UnavailableError when that did not happen within the patience,
-        CrowdedError when too many wait.
-        """
+        """Return once `delivery` is committed. Raises UnavailableError when that did not happen within the patience."""
+        done = threading.Lock()
+        done.acquire()
+        ticket = Ticket(delivery, done.release)
+        with self.entered(ticket):
+            done.acquire(timeout=self.patience)
+        return outcome_of(ticket)
+
+    @contextlib.contextmanager
+    def entered(self, ticket: Ticket) -> Iterator[None]:
+        """The ticket stands in line, until its request goes on, settled or tired of waiting."""
         if self._pid != os.getpid():
             self._begin()
-        ticket, line = Ticket(delivery), self._line
-        line.enter(ticket)
+        self._line.enter(ticket)
         try:
-            if not ticket.done.acquire(timeout=self._patience):
-                ticket.given_up = True
-                raise UnavailableError(f"a delivery waited {self._patience} s for its commit")
+            yield
         finally:
-            line.leave(ticket)
-        if ticket.outcome is None:
-            raise UnavailableError("a delivery could not be committed")
-        return ticket.outcome
+            ticket.given_up = not ticket.settled
 
     def _begin(self) -> None:
         with self._start:
@@ -75,8 +74,17 @@ def _run(line: Line, writer: "_Writer") -> None:
         except Exception:  # noqa: BLE001 - the one thread all requests depend on must outlive any fault
             _LOG.exception("a batch of %d deliveries could not be committed", len(batch))
         for ticket in batch:
-            if ticket.done.locked():
+            if not ticket.settled:
                 ticket.settle(None)
+
+
+def outcome_of(ticket: Ticket) -> Outcome:
+    """What became of it. Raises UnavailableError when it was not committed, or not in time."""
+    if ticket.outcome is not None:
+        return ticket.outcome
+    raise UnavailableError(
+        "a delivery could not be committed" if ticket.settled else "a delivery waited too long for its commit"
+    )
 
 
 class _Writer:

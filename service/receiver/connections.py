@@ -52,6 +52,15 @@ class Connections:
         """True when this process has met the connection: finding it is cheap, and it is somebody's."""
         return connection_id in self._known
 
+    def recall(self, connection_id: str) -> Connection | None:
+        """The connection, if it need not be looked up: it was just now, or another request is at it. Never waits."""
+        found = self._known.get(connection_id)
+        if found is None:
+            return None
+        age = self._clock() - found[0]
+        asked_for = age < FRESH + STALE and connection_id in self._asking
+        return found[1] if age < FRESH or asked_for else None
+
     def find(self, connection_id: str) -> Connection | None:
         """The live connection of this id, or None. Raises UnavailableError when the database does not answer."""
         found = self._known.get(connection_id)

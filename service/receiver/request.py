@@ -1,13 +1,11 @@
 """A request as the receiver takes it: raw bytes, capped, and its headers by lower-case name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING
 
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import get_input_stream
-
-from service.receiver.slow import SLOW
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -24,25 +22,9 @@ def capped_body(environ: "WSGIEnvironment", cap: int) -> bytes | None:
     """The body; None when it is over `cap` bytes, and then the rest of it was read and dropped.
 
     Read to `cap + 1` here, because servers cut a chunked body at Flask's own limit in silence. Raises
-    ClientDisconnected when the sender left before the end, or took too long.
+    ClientDisconnected when the sender left before the end.
     """
-    return _in_time(environ, lambda stream: _capped(stream, cap, environ.get("CONTENT_LENGTH")))
-
-
-def drain(environ: "WSGIEnvironment") -> None:
-    """Read and drop the body of a request that is answered without it. Raises ClientDisconnected."""
-    _in_time(environ, _drop)
-
-
-def _in_time(environ: "WSGIEnvironment", take: Callable[[IO[bytes]], bytes | None]) -> bytes | None:
-    began = SLOW.begin(int(environ["SERVER_PORT"]))
-    try:
-        taken = take(get_input_stream(environ))
-    finally:
-        late = SLOW.end(began)
-    if late:  # it was cut, and of a chunked body nothing else tells
-        raise ClientDisconnected
-    return taken
+    return _capped(get_input_stream(environ), cap, environ.get("CONTENT_LENGTH"))
 
 
 def _capped(stream: IO[bytes], cap: int, promised: str | None) -> bytes | None:

@@ -1,6 +1,5 @@
 """Who comes too often: allowances of connections, of unknown ids, and of signatures that do not fit (ADR 0011)."""
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -8,14 +7,12 @@ from flask import Response
 
 from service.limits import Buckets, slot, strangers, too_many
 from service.problem import unavailable
-from service.receiver.line import CrowdedError
+from service.receiver.gate import CrowdedError
 
 #: Forged requests a second and connection that are looked at twice, in one process.
 FORGED_RATE = 4.0
 #: Seconds before a 429 goes out: a sender that asks again at once is slowed, and costs less than it takes.
-PAUSE = 0.25
-#: Answers held back at a time; further ones go out at once.
-MOST_PAUSED = 256
+PAUSE = 1.0
 
 Clock = Callable[[], float]
 
@@ -26,12 +23,10 @@ class Turnstile:
     A forger uses up an allowance of forgers only: what a genuine sender may send is counted after its signature fits.
     """
 
-    def __init__(self, rate: float, clock: Clock = time.monotonic, pause: float = PAUSE) -> None:
+    def __init__(self, rate: float, clock: Clock = time.monotonic) -> None:
         self.genuine = Buckets(rate, clock=clock)
         self._forged = Buckets(FORGED_RATE, clock=clock)
         self._unknown = strangers(clock)
-        self._pause = pause
-        self._paused = threading.Semaphore(MOST_PAUSED)
 
     def stranger(self, connection_id: str) -> Response | None:
         """A 429 for an id this process has not met, when too many such ids turned out to be nobody's."""
@@ -55,17 +50,9 @@ class Turnstile:
         self._forged.take(connection_id)
         return None
 
-    def hold(self) -> None:
-        """Wait a moment before a 429 goes out, if not too many wait already."""
-        if self._paused.acquire(blocking=False):
-            try:
-                time.sleep(self._pause)
-            finally:
-                self._paused.release()
-
 
 def crowded(fault: CrowdedError) -> Response:
-    """429 for a connection that has its share of the line, 503 when the line is full."""
-    if fault.shared_out:
+    """429 for a connection that is the crowd itself, 503 for one that others hold up."""
+    if fault.own:
         return too_many(1.0, "this connection has too many deliveries waiting; come again later")
     return unavailable("too many deliveries wait just now")

@@ -2,38 +2,43 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import psycopg
 from flask import Flask, Response, request
-from werkzeug.exceptions import ClientDisconnected
 
 from billing.core.errors import SekisuError, UnavailableError
 from billing.settings import Settings
 from billing.store import inbox
 from billing.store.db import Database
 from billing.tools.room import Room
-from service.problem import guard, problem, unavailable
+from service.problem import problem, unavailable
 from service.receiver import judge
 from service.receiver.committer import Committer
 from service.receiver.connections import Connection, Connections
-from service.receiver.line import CrowdedError
-from service.receiver.request import capped_body, drain, headers
-from service.receiver.slow import SLOW
-from service.receiver.turnstile import Turnstile, crowded
+from service.receiver.gate import HEAVY, CrowdedError
+from service.receiver.request import capped_body, headers
+from service.receiver.turnstile import PAUSE, Turnstile, crowded
+from service.receiver.waits import Blocking, Waits, run
 from service.sparing import Sparing
 from workers.bell import Bell
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 _ID = re.compile(r"[!-~]{1,128}")
-_PATH = re.compile(r"/webhooks/([a-z0-9_]+)/([0-9A-Za-z_.-]+)")
 _LOG = logging.getLogger("sekisu.receiver")
 _FORGED, _AWAY = Sparing(), Sparing()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One webhook request. `headers` by lower-case name; `body` is None when it was over the cap."""
+
+    method: str
+    tool: str
+    connection_id: str
+    headers: Mapping[str, str]
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,62 +54,64 @@ class Door:
     clock: Callable[[], datetime]
     max_body_bytes: int
 
-    def answer(self, environ: "WSGIEnvironment", tool: str, connection_id: str) -> Response | None:
+    async def answer(self, asked: Asked, waits: Waits) -> Response | None:
         """Judge a request and keep it if it is genuine; None is 200 with an empty body. Never raises."""
-        response = self._answer(environ, tool, connection_id)
+        response = await self._answer(asked, waits)
         if response is not None and response.status_code == 429:
-            self.turnstile.hold()
+            await waits.pause(PAUSE)
         return response
 
-    def _answer(self, environ: "WSGIEnvironment", tool: str, connection_id: str) -> Response | None:
+    async def _answer(self, asked: Asked, waits: Waits) -> Response | None:
         try:
-            return self._receive(environ, tool, connection_id)
+            async with waits.turn(asked.connection_id, len(asked.body or b"")):
+                return await self._receive(asked, waits)
         except UnavailableError as fault:
-            if times := _AWAY.note(connection_id):
-                _LOG.warning("%s webhooks of %s were turned away: %s", times, connection_id, fault)
+            if times := _AWAY.note(asked.connection_id):
+                _LOG.warning("%s webhooks of %s were turned away: %s", times, asked.connection_id, fault)
             return unavailable()
         except CrowdedError as fault:
             return crowded(fault)
-        except ClientDisconnected:
-            return problem(400, "cut_short", "the body ended before its announced length")
         except Exception:  # noqa: BLE001 - the last line of the door: 500 makes the sender come again
             _LOG.exception("a webhook could not be judged")
             return problem(500, "internal", "something went wrong here; it was written down")
 
-    def _receive(self, environ: "WSGIEnvironment", tool: str, connection_id: str) -> Response | None:
-        known = self.connections.remembers(connection_id)
-        if not known and (refusal := self.turnstile.stranger(connection_id)):
-            drain(environ)
-            return refusal
-        connection = self.connections.find(connection_id) if _ID.fullmatch(connection_id) else None
-        if connection is None or connection.tool != tool:
-            self.turnstile.nobody(connection_id)
-            drain(environ)
+    async def _receive(self, asked: Asked, waits: Waits) -> Response | None:
+        name = asked.connection_id
+        connection = self.connections.recall(name)
+        if connection is None:
+            if not self.connections.remembers(name) and (refusal := self.turnstile.stranger(name)):
+                return refusal
+            connection = await waits.call(self.connections.find, name) if _ID.fullmatch(name) else None
+        if connection is None or connection.tool != asked.tool:
+            self.turnstile.nobody(name)
             return problem(404, "not_found", "there is no such connection")
-        body = capped_body(environ, self.max_body_bytes)
-        if body is None:
+        if asked.body is None:
             return problem(413, "too_large", f"a body may have at most {self.max_body_bytes} bytes")
-        self.committer.check(connection.id)
-        return self.turnstile.busy(connection.id) or self._judge(connection, environ, body)
+        return self.turnstile.busy(name) or await self._judge(connection, asked, asked.body, waits)
 
-    def _judge(self, connection: Connection, environ: "WSGIEnvironment", body: bytes) -> Response | None:
-        room, method, found = self._room(connection.tool), environ["REQUEST_METHOD"], headers(environ)
+    async def _judge(self, connection: Connection, asked: Asked, body: bytes, waits: Waits) -> Response | None:
+        room = self._room(connection.tool)
         if room is None:
             return unavailable("this tool's room does not work just now")
-        if judge.greets(room, method, found, body):
+        if judge.greets(room, asked.method, asked.headers, body):
             return None
-        if method == "HEAD":
+        if asked.method == "HEAD":
             return problem(405, "method_not_allowed", "this tool has no handshake", {"Allow": "POST"})
-        if not judge.genuine(room, found, body, connection, self.clock()):
+        if not await self._genuine(room, asked, body, connection, waits):
             # The secret may be newer than what this process remembers, and many a tool never sends again after a 401.
             if refusal := self.turnstile.forged(connection.id):
                 return refusal
-            connection = self.connections.anew(connection)
-            if not judge.genuine(room, found, body, connection, self.clock()):
+            connection = await waits.call(self.connections.anew, connection)
+            if not await self._genuine(room, asked, body, connection, waits):
                 return _refused(connection)
         self.turnstile.genuine.take(connection.id)
-        self._keep(*judge.delivery(room, found, body, connection.id))
+        await self._keep(*judge.delivery(room, asked.headers, body, connection.id), waits)
         return None
+
+    async def _genuine(self, room: Room, asked: Asked, body: bytes, connection: Connection, waits: Waits) -> bool:
+        if len(body) < HEAVY:
+            return judge.genuine(room, asked.headers, body, connection, self.clock())
+        return await waits.call(judge.genuine, room, asked.headers, body, connection, self.clock())
 
     def _room(self, tool: str) -> Room | None:
         try:
@@ -113,12 +120,13 @@ class Door:
             _LOG.exception("the room %s cannot be loaded", tool)
             return None
 
-    def _keep(self, delivery: inbox.Delivery, fault: str | None) -> None:
-        if self.committer.keep(delivery) != "kept":
+    async def _keep(self, delivery: inbox.Delivery, fault: str | None, waits: Waits) -> None:
+        if await waits.keep(self.committer, delivery) != "kept":
             return
         self.bell.read(delivery.connection_id)
         if fault:
-            self._alarm(f"the room of {delivery.connection_id} {fault} at delivery {delivery.id}")
+            told = f"the room of {delivery.connection_id} {fault} at delivery {delivery.id}"
+            await waits.call(self._alarm, told)
 
     def _alarm(self, detail: str) -> None:
         """The delivery is safe already, so the alarm may fail."""
@@ -138,32 +146,6 @@ def _refused(connection: Connection) -> Response:
     return unavailable("a secret of this connection cannot be read just now")
 
 
-class Shortcut:
-    """Webhooks of plain paths go past Flask's routing and contexts, which take longer than to judge one."""
-
-    def __init__(self, wsgi: "WSGIApplication", door: Door) -> None:
-        self._wsgi = wsgi
-        self._door = door
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a webhook; anything else is Flask's."""
-        SLOW.enter()
-        try:
-            return self._call(environ, start_response)
-        finally:
-            SLOW.leave()
-
-    def _call(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        found = _PATH.fullmatch(environ.get("PATH_INFO", ""))
-        if found is None or environ["REQUEST_METHOD"] not in {"HEAD", "POST"}:
-            return self._wsgi(environ, start_response)
-        response = self._door.answer(environ, found[1], found[2])
-        if response is not None:
-            return guard(response)(environ, start_response)
-        start_response("200 OK", [("Content-Length", "0"), ("Cache-Control", "no-store")])
-        return [b""]
-
-
 def register(app: Flask, settings: Settings, db: Database, bell: Bell, clock: Callable[[], datetime]) -> Door:
     """Add the route to `app`."""
     door = Door(
@@ -178,7 +160,9 @@ def register(app: Flask, settings: Settings, db: Database, bell: Bell, clock: Ca
     )
 
     def receive(tool: str, connection_id: str) -> Response:
-        return door.answer(request.environ, tool, connection_id) or Response(status=200)
+        body = capped_body(request.environ, door.max_body_bytes)
+        asked = Asked(request.method, tool, connection_id, headers(request.environ), body)
+        return run(door.answer(asked, Blocking())) or Response(status=200)
 
     app.add_url_rule(
         "/webhooks/<tool>/<connection_id>",
@@ -187,5 +171,4 @@ def register(app: Flask, settings: Settings, db: Database, bell: Bell, clock: Ca
         methods=["HEAD", "POST"],
         provide_automatic_options=False,
     )
-    app.wsgi_app = Shortcut(app.wsgi_app, door)  # type: ignore[method-assign]
     return door

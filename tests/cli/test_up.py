@@ -18,7 +18,7 @@ from tests.cli.processes import ROOT, alive, await_true
 from tests.conftest import open_folder
 from tests.ports import free_port
 
-PARTS = ("service.wsgi", "service.cli.migrate", "workers.actors", "workers.ticker")
+PARTS = ("service.asgi", "service.cli.migrate", "workers.actors", "workers.ticker")
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="watches processes in /proc"),
     pytest.mark.skipif(not all(find_spec(part) for part in PARTS), reason="the product is not whole yet"),
@@ -133,7 +133,7 @@ def test_workers_and_the_ticker_let_the_door_go_first(up: Up) -> None:
         part: {os.getpriority(os.PRIO_PROCESS, pid) for pid in up.named(part)}
         for part in ("main worker", "main ticker")
     }
-    door = min(os.getpriority(os.PRIO_PROCESS, pid) for pid in up.named("service.wsgi"))
+    door = min(os.getpriority(os.PRIO_PROCESS, pid) for pid in up.named("service.asgi"))
     assert all(found and min(found) > door for found in nice.values()), (nice, door)
 
 

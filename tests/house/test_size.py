@@ -9,7 +9,7 @@ from tests.house.source import ROOT, Module, imported, modules, texts, within
 
 LONGEST_FUNCTION, LONGEST_FILE = 70, 400
 #: Started by name or by path, never imported: what a server, a shell or the migration tool loads.
-ENTRIES = ("billing.engines.child", "billing.store.migrations", "service.wsgi", "billing.payments.sandbox.__main__")
+ENTRIES = ("billing.engines.child", "billing.store.migrations", "service.asgi", "billing.payments.sandbox.__main__")
 #: Written in two parts, so that this file may be searched like any other.
 PUT_OFF = re.compile("TO" + "DO|FIX" + "ME|XX" + "X:")
 REGISTRY_HOSTS = re.compile(

@@ -14,12 +14,10 @@ import pytest
 
 from billing.settings import Settings
 from service.app import create_app
-from service.receiver import slow
 from tests.ports import free_port
 from tests.receiver.conftest import House, joined
 from tests.receiver.test_over_http import PATH, Web, _ready, await_true, chunked, head, served
 
-pytestmark = pytest.mark.skipif(slow._INFO is None, reason="the kernel tells of sockets on Linux only")
 #: Slow senders, and quick requests beside them.
 SLOW, QUICK = 500, 40
 

@@ -28,8 +28,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is held back, and nobody's names and forgers get five requests at once and then one in two seconds."""
-    monkeypatch.setattr(turnstile.Turnstile, "hold", lambda *_: None)
+    """Nobody's names and forgers get five requests at once and then one in two seconds."""
     monkeypatch.setattr(turnstile, "FORGED_RATE", FEW / BURST)
     monkeypatch.setattr(limits, "STRANGER_RATE", FEW / BURST)
 

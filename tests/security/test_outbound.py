@@ -261,7 +261,6 @@ WAYS_OUT = {
     "billing.payments.wire": "the payment endpoint, named by the operator",
     "billing.payments.gateway": "through billing.payments.wire",
     "workers.mailing": "the mail server, named by the operator",
-    "service.receiver.slow": "shuts sockets that came in and opens none",
 }
 NETWORK = ("requests", "urllib3", "urllib.request", "http.client", "socket", "smtplib", "ssl", "ftplib", "telnetlib")
 #: What runs beside the service: launchers, the sandbox (the other party), and commands a person types.

@@ -4,5 +4,6 @@ import os
 
 from billing.settings import Settings
 from service.app import create_app
+from service.front import Front
 
-app = create_app(Settings.load(os.environ))
+app = Front(create_app(Settings.load(os.environ)))
