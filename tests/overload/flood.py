@@ -9,6 +9,7 @@ import json
 import secrets
 import select
 import socket
+import statistics
 import sys
 import time
 from collections import Counter, deque
@@ -21,13 +22,14 @@ from bench import events
 class Line:
     """One connection with at most one request under way."""
 
-    __slots__ = ("buffer", "request", "socket")
+    __slots__ = ("buffer", "request", "sent_at", "socket")
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.request = b""
+        self.sent_at = 0.0
 
     def answered(self) -> int | None:
         """The status, once the whole answer is there; 0: the connection is gone."""
@@ -69,6 +71,7 @@ class Flood:
         self.port, self.fresh = port, fresh
         self.again: deque[bytes] = deque()
         self.statuses: Counter[int] = Counter()
+        self.waits: list[float] = []
         self.sent = 0
         self.poll = select.epoll()
         self.lines: dict[int, Line] = {}
@@ -87,6 +90,7 @@ class Flood:
         line = self.idle.popleft()
         line.request = self.again.popleft() if self.again else next(self.fresh)
         self.sent += 1
+        line.sent_at = time.monotonic()
         with contextlib.suppress(OSError):
             line.socket.sendall(line.request)
 
@@ -99,6 +103,7 @@ class Flood:
             request, line.request = line.request, b""
             if request:
                 self.statuses[status] += 1
+                self.waits.append((time.monotonic() - line.sent_at) * 1000)
             if request and status != 200:
                 self.again.append(request)
             if status:
@@ -132,12 +137,13 @@ class Flood:
 
 
 def main() -> None:
-    """Prints offered, sent, statuses, and how many were left without an answer."""
+    """Prints offered, sent, statuses, how many were left without an answer, and the median wait (ms) for one."""
     events.SECRET, port, path, rate, seconds, connections, *workspaces = sys.argv[1:]
     flood = Flood(int(port), int(connections), joins(path, workspaces))
     offered = flood.run(float(rate), float(seconds))
     silent = sum(1 for line in flood.lines.values() if line.request)
-    print(json.dumps({"offered": offered, "sent": flood.sent, "statuses": flood.statuses, "silent": silent}))
+    told = {"offered": offered, "sent": flood.sent, "statuses": flood.statuses, "silent": silent}
+    print(json.dumps(told | {"wait": statistics.median(flood.waits)}))
 
 
 if __name__ == "__main__":

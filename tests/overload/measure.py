@@ -50,6 +50,7 @@ class Found:
     sent: int
     statuses: dict[int, int]
     unanswered: int
+    crowd_wait: float
     accepted: int
     stored: int
     settled: int
@@ -79,6 +80,7 @@ class Found:
                 f"settled {self.drained_seconds:.0f} s after the end; {self.settled_meanwhile:,} of them before it",
                 f"quiet tenant alone:  p50 {share(self.alone, 0.5):.1f} ms, p99 {share(self.alone, 0.99):.1f} ms",
                 f"quiet tenant under:  p50 {share(self.under, 0.5):.1f} ms, p99 {share(self.under, 0.99):.1f} ms",
+                f"one of the flood:    p50 {self.crowd_wait:.1f} ms",
                 f"quiet tenant's p99:  {self.slower:.1f}x; its answers {self.quiet_statuses}",
                 f"quiet tenant's oldest delivery not settled yet, at worst: {self.quiet_age:.1f} s",
                 f"memory, most: web processes {self.web_mib:.0f} MiB, all without PostgreSQL {self.all_mib:.0f} MiB",
@@ -227,6 +229,7 @@ def measure(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Found:
             sent=told["sent"],
             statuses=statuses,
             unanswered=told["silent"],
+            crowd_wait=told["wait"],
             accepted=statuses.get(200, 0) + 200 + plan.capacity_requests + house.quiet_statuses[200],
             stored=house.query("SELECT count(*) FROM delivery"),
             settled=house.query("SELECT count(*) FROM delivery WHERE state = 'done'"),
