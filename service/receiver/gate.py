@@ -34,7 +34,7 @@ class Gate:
 
     async def enter(self, connection_id: str, weight: int) -> None:
         """Take slots, now or in turn. Raises CrowdedError."""
-        if self._free > 0 and not self._turns:
+        if self._free > 0:
             self._free -= weight
             return
         waiting = _Waiting(weight)

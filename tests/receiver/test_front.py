@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +14,8 @@ import pytest
 from service import front as front_module
 from service.front import Front
 from service.receiver import bodies, turnstile, webhooks
+from service.receiver.connections import FRESH, STALE, Connection
+from service.receiver.waits import _Settled
 from tests.receiver.conftest import House, joined
 
 PATH = "/webhooks/trello/con-1"
@@ -27,8 +32,10 @@ class Line:
     query: bytes = b""
     waits: float = 0.0
     answer: dict[str, Any] = field(default_factory=dict)
+    asked_for: int = 0
 
     async def receive(self) -> MutableMapping[str, Any]:
+        self.asked_for += 1
         await asyncio.sleep(self.waits)
         part = self.parts.pop(0) if self.parts else b""
         if part is None:
@@ -104,6 +111,7 @@ def test_a_forged_one_an_unknown_one_and_a_repeated_one_are_told_as_ever(house: 
     asked(front, forged, unknown, again)
 
     assert [line.status for line in (first, forged, unknown, again)] == [200, 401, 404, 200]
+    assert dict(forged.answer["headers"])[b"x-content-type-options"] == b"nosniff"
     assert len(house.run("SELECT 1 FROM delivery")) == 1
 
 
@@ -111,13 +119,24 @@ def test_a_body_in_parts_is_put_together_with_and_without_its_length(house: Hous
     whole, chunked = joined("action-1"), joined("action-2")
     lines = [signed(house, whole), signed(house, chunked)]
     lines[0].parts = [whole[:10], b"", whole[10:]]
-    lines[1].parts = [chunked[:10], chunked[10:]]
+    lines[1].parts = [chunked[:10], chunked[10:], b""]
     del lines[1].headers["Content-Length"]
     lines[1].headers["Transfer-Encoding"] = "chunked"
 
     asked(front, *lines)
 
     assert [line.status for line in lines] == [200, 200]
+    assert [line.asked_for for line in lines] == [3, 3]
+
+
+def test_nothing_is_asked_for_after_the_promised_length_or_where_no_body_comes(house: House, front: Front) -> None:
+    whole, greeting = signed(house, joined()), Line("HEAD", PATH)
+    whole.parts.append(b"")  # some servers say only then that there is no more
+
+    asked(front, whole, greeting)
+
+    assert [line.status for line in (whole, greeting)] == [200, 200]
+    assert [line.asked_for for line in (whole, greeting)] == [1, 0]
 
 
 @pytest.mark.parametrize("path", [PATH, "/v1/workspaces", "/callbacks/payments/standard"])
@@ -219,6 +238,80 @@ def test_a_429_is_held_back_and_holds_up_nobody_meanwhile(
     asyncio.run(scene())
 
     assert order == ["first", "health", "refused"]
+
+
+def test_a_slow_look_into_the_database_and_a_heavy_body_leave_the_loop_free(
+    house: House, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections, find, genuine = front._door.connections, front._door.connections.find, webhooks.judge.genuine
+    threads: dict[int, str] = {}
+
+    def slowly(name: str) -> Connection | None:
+        time.sleep(0.4)
+        return find(name)
+
+    def watched(room: Any, headers: Any, body: bytes, *more: Any) -> bool:
+        threads[len(body)] = threading.current_thread().name
+        return genuine(room, headers, body, *more)
+
+    monkeypatch.setattr(type(connections), "find", lambda _, name: slowly(name))
+    monkeypatch.setattr(webhooks.judge, "genuine", watched)
+    monkeypatch.setattr(webhooks, "HEAVY", 400)
+    light, heavy = joined("action-1"), joined("action-2", member="m" * 400)
+    lines = [signed(house, light), signed(house, heavy)]
+    ticks: list[float] = []
+
+    async def ticking() -> None:
+        while not all(line.answer for line in lines):
+            ticks.append(time.monotonic())
+            await asyncio.sleep(0.01)
+
+    async def scene() -> None:
+        front._waits = None
+        await asyncio.gather(ticking(), *(front(line.scope, line.receive, line.send) for line in lines))
+
+    asyncio.run(scene())
+
+    assert [line.status for line in lines] == [200, 200]
+    assert max(after - before for before, after in pairwise(ticks)) < 0.3
+    assert threads[len(light)] == "MainThread"
+    assert threads[len(heavy)].startswith("door")
+
+
+def test_a_connection_that_is_being_asked_for_is_used_half_a_second_longer(house: House, front: Front) -> None:
+    connections, now = front._door.connections, [100.0]
+    connections._clock = lambda: now[0]
+    known = connections.find("con-1")
+    assert connections.recall("con-1") is known is not None
+
+    now[0] += FRESH + STALE / 2
+    assert connections.recall("con-1") is None
+    connections._asking["con-1"] = threading.Lock()
+    assert connections.recall("con-1") is known
+    now[0] += STALE
+    assert connections.recall("con-1") is None
+    assert connections.recall("con-2") is None
+
+
+def test_the_loop_is_woken_once_for_all_that_one_commit_kept() -> None:
+    woken: list[Any] = []
+
+    class Loop:
+        def call_soon_threadsafe(self, call: Any) -> None:
+            woken.append(call)
+
+    async def scene() -> None:
+        settled = _Settled(Loop())  # type: ignore[arg-type]
+        futures = [asyncio.get_running_loop().create_future() for _ in range(5)]
+        for future in futures:
+            settled.put(future)
+        assert len(woken) == 1
+        woken.pop()()
+        assert all(future.done() for future in futures)
+        settled.put(asyncio.get_running_loop().create_future())
+        assert len(woken) == 1
+
+    asyncio.run(scene())
 
 
 def test_a_fault_of_the_door_itself_is_500_and_the_next_one_is_served(

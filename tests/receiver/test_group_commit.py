@@ -136,6 +136,27 @@ def test_a_request_waits_no_longer_than_its_patience(database_url: str) -> None:
     assert committer.keep(delivery()) == "known"
 
 
+def test_what_gave_up_before_its_batch_is_not_committed_any_more(database_url: str) -> None:
+    keeper = Keeper()
+    committer = Committer(database_url, patience=0.2, keep=keeper)
+    some = [threading.Thread(target=_tired, args=(committer, delivery(f"action-{number}"))) for number in range(3)]
+    for thread in some:
+        thread.start()
+        assert keeper.entered.wait(10)
+    for thread in some:
+        thread.join()
+
+    keeper.gate.set()
+    assert committer.keep(delivery("action-9")) == "kept"
+
+    assert sum(keeper.sizes) == 2
+
+
+def _tired(committer: Committer, one: Delivery) -> None:
+    with pytest.raises(UnavailableError):
+        committer.keep(one)
+
+
 def test_the_committer_finds_the_database_again(
     database_url: str, superuser_url: str, rows: Callable[[str], list[Any]]
 ) -> None:
