@@ -16,7 +16,7 @@ import psycopg
 
 from bench import machine
 from bench.events import SECRET, joins
-from bench.load import fire, must
+from bench.load import CONNECTIONS, fire, must
 from bench.sides import Sekisu, Sink, workplace
 
 #: Seconds between two of the quiet tenant's deliveries.
@@ -44,6 +44,7 @@ class Found:
 
     capacity: float
     alone: list[float]
+    busy: list[float]
     under: list[float]
     quiet_statuses: dict[int, int]
     offered: float
@@ -64,9 +65,10 @@ class Found:
     drained_seconds: float
 
     @property
-    def slower(self) -> float:
-        """The quiet tenant's p99 under the flood, against alone."""
-        return share(self.under, 0.99) / share(self.alone, 0.99)
+    def slower(self) -> tuple[float, float]:
+        """The quiet tenant's p99 under the flood: against alone, and against beside just what the service can take."""
+        p99 = share(self.under, 0.99)
+        return p99 / share(self.alone, 0.99), p99 / share(self.busy, 0.99)
 
     def told(self) -> str:
         refused = {status: count for status, count in sorted(self.statuses.items()) if status != 200}
@@ -78,14 +80,20 @@ class Found:
                 f"accepted {self.accepted:,}, stored {self.stored:,}, settled {self.settled:,}, seats {self.billed:,}",
                 f"money posted {self.posted:,} = asked for {self.asked:,}",
                 f"settled {self.drained_seconds:.0f} s after the end; {self.settled_meanwhile:,} of them before it",
-                f"quiet tenant alone:  p50 {share(self.alone, 0.5):.1f} ms, p99 {share(self.alone, 0.99):.1f} ms",
-                f"quiet tenant under:  p50 {share(self.under, 0.5):.1f} ms, p99 {share(self.under, 0.99):.1f} ms",
+                _shares("quiet tenant alone:", self.alone),
+                _shares("quiet tenant beside the capacity:", self.busy),
+                _shares("quiet tenant under the flood:", self.under),
                 f"one of the flood:    p50 {self.crowd_wait:.1f} ms",
-                f"quiet tenant's p99:  {self.slower:.1f}x; its answers {self.quiet_statuses}",
+                f"quiet tenant's p99:  {self.slower[0]:.1f}x alone, {self.slower[1]:.1f}x beside the capacity",
+                f"quiet tenant's answers: {self.quiet_statuses}",
                 f"quiet tenant's oldest delivery not settled yet, at worst: {self.quiet_age:.1f} s",
                 f"memory, most: web processes {self.web_mib:.0f} MiB, all without PostgreSQL {self.all_mib:.0f} MiB",
             ]
         )
+
+
+def _shares(name: str, waits: list[float]) -> str:
+    return f"{name} p50 {share(waits, 0.5):.1f} ms, p99 {share(waits, 0.99):.1f} ms"
 
 
 def share(waits: list[float], part: float) -> float:
@@ -207,9 +215,14 @@ def measure(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Found:
         house.drained(300)
         say(f"capacity {capacity:,.0f}/s; the quiet tenant alone")
         alone = house.probe(plan.alone_seconds)
-        say(f"p99 {share(alone, 0.99):.1f} ms; the flood")
+        say(f"p99 {share(alone, 0.99):.1f} ms; beside what it can take")
+        crowd = _flood(house, capacity, plan.alone_seconds, CONNECTIONS)
+        busy = house.probe(plan.alone_seconds)
+        accepted = json.loads(crowd.communicate(timeout=120)[0])["statuses"]["200"]
+        house.drained(300)
+        say(f"p99 {share(busy, 0.99):.1f} ms; the flood")
         with Watch(house.side, house.quiet) as watch:
-            flood = _flood(house, plan, capacity)
+            flood = _flood(house, capacity * plan.times, plan.flood_seconds, plan.connections)
             time.sleep(min(1.0, plan.flood_seconds / 4))
             under = house.probe(plan.flood_seconds - min(1.0, plan.flood_seconds / 4))
             told = json.loads(flood.communicate(timeout=120)[0])
@@ -223,6 +236,7 @@ def measure(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Found:
         return Found(
             capacity=capacity,
             alone=alone,
+            busy=busy,
             under=under,
             quiet_statuses=dict(house.quiet_statuses),
             offered=told["offered"],
@@ -230,7 +244,7 @@ def measure(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Found:
             statuses=statuses,
             unanswered=told["silent"],
             crowd_wait=told["wait"],
-            accepted=statuses.get(200, 0) + 200 + plan.capacity_requests + house.quiet_statuses[200],
+            accepted=statuses.get(200, 0) + accepted + 200 + plan.capacity_requests + house.quiet_statuses[200],
             stored=house.query("SELECT count(*) FROM delivery"),
             settled=house.query("SELECT count(*) FROM delivery WHERE state = 'done'"),
             billed=house.purchased(),
@@ -244,9 +258,9 @@ def measure(plan: Plan, say: Callable[[str], None] = lambda _: None) -> Found:
         )
 
 
-def _flood(house: House, plan: Plan, capacity: float) -> "subprocess.Popen[bytes]":
+def _flood(house: House, rate: float, seconds: float, connections: int) -> "subprocess.Popen[bytes]":
     """Starts the flood. It knows the secret, and yields to the service: a real one comes from another machine."""
-    words = [house.side.port, house.loud, capacity * plan.times, plan.flood_seconds, plan.connections, *house.places]
+    words = [house.side.port, house.loud, rate, seconds, connections, *house.places]
     return subprocess.Popen(
         ["nice", "-n", "10", sys.executable, "-m", "tests.overload.flood", SECRET, *map(str, words)],
         stdout=subprocess.PIPE,
