@@ -58,7 +58,7 @@ class Front:
         loop = asyncio.get_running_loop()
         if found is None:
             return await loop.run_in_executor(self._threads, _flask, self._app, _environ(scope, body))
-        if self._waits is None:
+        if self._waits is None or self._waits.loop is not loop:
             self._waits = OnLoop(loop, self._judges)
         kept = body if len(body) <= self._door.max_body_bytes else None
         return await self._door.answer(Asked(scope["method"], found[1], found[2], _headers(scope), kept), self._waits)

@@ -65,19 +65,19 @@ class OnLoop:
     """Waits that leave the loop free. `threads` do what blocks."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: Executor) -> None:
-        self._loop = loop
+        self.loop = loop
         self._threads = threads
         self._settled = _Settled(loop)
         self._gate = Gate()
 
     async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        return await self.loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
 
     async def keep(self, committer: Committer, delivery: Delivery) -> Outcome:
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[None] = self.loop.create_future()
         ticket = Ticket(delivery, lambda: self._settled.put(future))
         with committer.entered(ticket):
-            late = self._loop.call_later(committer.patience, _end, future)
+            late = self.loop.call_later(committer.patience, _end, future)
             await future
             late.cancel()
         return outcome_of(ticket)

@@ -80,7 +80,6 @@ def asked(front: Front, *lines: Line) -> None:
     """All at once, on one loop."""
 
     async def all_of_them() -> None:
-        front._waits = None  # it belongs to the loop of the last question
         await asyncio.gather(*(front(line.scope, line.receive, line.send) for line in lines))
 
     asyncio.run(all_of_them())
@@ -230,7 +229,6 @@ def test_a_429_is_held_back_and_holds_up_nobody_meanwhile(
         order.append(name)
 
     async def scene() -> None:
-        front._waits = None
         await told("first", signed(house, joined("action-1")))
         health = Line("GET", "/healthz")
         await asyncio.gather(told("refused", signed(house, joined("action-2"))), told("health", health))
@@ -267,7 +265,6 @@ def test_a_slow_look_into_the_database_and_a_heavy_body_leave_the_loop_free(
             await asyncio.sleep(0.01)
 
     async def scene() -> None:
-        front._waits = None
         await asyncio.gather(ticking(), *(front(line.scope, line.receive, line.send) for line in lines))
 
     asyncio.run(scene())
