@@ -101,9 +101,15 @@ class House:
         return "".join(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}\n" for log in logs)
 
     def sql(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """Rows of a statement as the superuser, committed at once."""
-        cursor = self._sql.execute(query.encode(), values)
-        return cursor.fetchall() if cursor.description else []
+        """Rows of a statement as the superuser, committed at once; again when it met the workers' rows crosswise."""
+        for again in (True, True, True, False):
+            try:
+                cursor = self._sql.execute(query.encode(), values)
+                return cursor.fetchall() if cursor.description else []
+            except psycopg.errors.DeadlockDetected:
+                if not again:
+                    raise
+        raise AssertionError
 
     def count(self, query: str, *values: object) -> int:
         """The one number of a query."""
