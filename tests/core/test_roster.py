@@ -134,6 +134,8 @@ def test_flips_make_spans_and_spans_make_steps() -> None:
         (one("board.attached", board="b1", workspace="w2"), {"hint_at": AT - DAY}, False),
         (one("board.attached", board="b1", workspace="w2"), {"hint_at": AT, "explicit_at": AT - DAY}, False),
         (one("board.attached", board="b1", workspace="w2", owner="w3"), {"hint_at": AT - DAY}, False),
+        (one("board.attached", board="b1", workspace="w2", owner="w3"), {}, False),
+        (one("board.detached", board="b1", owner="w3"), {}, False),
         (one("member.joined", "ann"), {"last_at": AT}, False),
     ],
 )
@@ -157,6 +159,38 @@ def test_people_are_late_when_their_last_fact_or_their_board_is() -> None:
     assert late_members([one("board.member_added", "ben", "b1")], heads, set()) == set()
     assert late_members([one("board.member_added", "new", "b1")], heads, {"b1"}) == {"ann", "ben", "new"}
     assert late_members([one("board.member_added", "new", "b9")], heads, set()) == set()
+
+
+def test_of_several_facts_each_makes_its_own_late() -> None:
+    heads = Heads(members={"ann": MemberHead(last_at=AT), "ben": MemberHead(last_at=AT)})
+    heads.boards.update({"b1": BoardHead(last_at=AT), "b2": BoardHead(last_at=AT)})
+    heads.seats["b1"]["ann"] = heads.seats["b2"]["ben"] = True
+    heads.seats["b1"]["somebody whose head is not there"] = True
+    closed = [one("board.closed", board="b1"), one("board.closed", board="b2")]
+
+    assert late_members(closed, heads, set()) == {"ann", "ben"}
+    assert late_boards([one("member.joined", "ann"), one("board.closed", board="b9"), *closed], heads.boards) == {
+        "b1",
+        "b2",
+    }
+
+
+def test_described_are_those_who_are_new_or_have_another_name_or_role_and_nobody_else() -> None:
+    heads = Heads()
+
+    def described(told: Fact) -> set[str]:
+        fold = Fold(heads, "w1")
+        list(fold.run([told]))
+        return fold.described
+
+    assert described(one("member.joined", "ann")) == {"ann"}
+    assert described(one("member.joined", "ann")) == set()
+    assert described(one("board.member_added", "gus", "b1")) == {"gus"}
+    assert described(one("board.member_added", "gus", "b2")) == set()
+    assert described(one("member.role_changed", "ann", data={"role": "admin"})) == {"ann"}
+    assert described(one("member.role_changed", "ann", data={"role": "admin"})) == set()
+    assert described(one("member.role_changed", "ann", data={"name": "Ann"})) == {"ann"}
+    assert described(one("board.closed", board="b1")) == set()
 
 
 def test_a_fact_whose_place_was_taken_makes_what_comes_behind_it_late() -> None:
