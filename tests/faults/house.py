@@ -95,7 +95,7 @@ class FaultHouse(House):
     def freeze(self, name: str) -> None:
         """Stop a part at a moment when it holds no row."""
         group = self.parts[name].process.pid
-        for _ in range(100):
+        for _ in range(600):
             os.killpg(group, signal.SIGSTOP)
             if not self._at_work():
                 return
