@@ -140,7 +140,7 @@ def test_nothing_is_asked_for_after_the_promised_length_or_where_no_body_comes(h
 
 @pytest.mark.parametrize("path", [PATH, "/v1/workspaces", "/callbacks/payments/standard"])
 def test_a_body_that_ends_early_or_comes_too_slowly_is_400_and_never_kept(
-    house: House, front: Front, path: str, monkeypatch: pytest.MonkeyPatch
+    house: House, front: Front, path: str
 ) -> None:
     front._bodies.seconds = 0.2
     body = joined()
@@ -162,7 +162,6 @@ def test_a_body_over_the_cap_is_413_and_no_more_of_it_is_held_than_the_cap(house
     webhook = Line("POST", PATH, {"Content-Length": str(count * len(part))}, [part] * count)
     api = Line("POST", "/v1/workspaces", {"Transfer-Encoding": "chunked"}, [part] * count)
     most = []
-    webhook.receive_more = webhook.receive  # type: ignore[attr-defined]
 
     async def watched() -> MutableMapping[str, Any]:
         most.append(front._bodies.held)
