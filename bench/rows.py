@@ -35,7 +35,7 @@ class Size:
     #: `in-order`: people of the large workspace, facts of the long one, and facts timed of each kind.
     members: int = 1_000_000
     past: int = 10_000_000
-    facts: int = 30
+    facts: int = 80
     #: Small workspaces beside them.
     neighbours: int = 10_000
     #: `board`: people on the board. `late`: facts after the late one.

@@ -14,8 +14,8 @@ from bench.rows import Bench
 #: The small sides: 100 people; 1,000 past facts, of as many people as the long side has.
 FEW_MEMBERS = 100
 FEW_FACTS = 1_000
-#: Facts settled before any is timed: plans are prepared and pages read.
-_WARM = 5
+#: Facts settled before any is timed: plans are prepared, by each connection of the pool, and pages read.
+_WARM = 15
 _FIRST = START + timedelta(seconds=1)
 
 
@@ -37,9 +37,9 @@ def in_order(bench: Bench) -> list[Row]:
     rows = []
     for name, (large, small) in pairs.items():
         for kind in ("join", "leave"):
-            _rounds(house, kind, [large, small], places, _WARM)
+            _rounds(house, kind, [large, small], places, range(_WARM))
             with bench.profile.on(f"in-order {kind}, {name}"):
-                times = _rounds(house, kind, [large, small], places, size.facts)
+                times = _rounds(house, kind, [large, small], places, range(_WARM, _WARM + size.facts))
             rows.append(_row(f"in-order {kind}, {name}", times))
             bench.say(f"  {rows[-1].name}: {rows[-1].sekisu:.2f} ms, {rows[-1].baseline:.2f} ms in the small one")
     for crowd in (pair[1] for pair in pairs.values()):
@@ -61,19 +61,18 @@ def _neighbours(house: House, count: int) -> None:
 
 
 def _rounds(
-    house: House, kind: str, crowds: Sequence[Crowd], places: dict[Crowd, str], count: int
+    house: House, kind: str, crowds: Sequence[Crowd], places: dict[Crowd, str], numbers: range
 ) -> list[tuple[float, ...]]:
-    """Seconds to settle one fact in each of the workspaces, in turn, `count` times."""
+    """Seconds to settle one fact in each of the workspaces, in turn, of a new person each or of one who is there."""
     times = []
-    for _ in range(count):
+    for number in numbers:
         house.turn(house.now + timedelta(minutes=1))
-        turn = int((house.now - NOW).total_seconds()) // 60
+        told = {"member": f"new{number}" if kind == "join" else f"p{number}"}
         for crowd in crowds:
-            told = {"member": f"new{turn}"} if kind == "join" else {"member": f"p{turn % crowd.people}"}
             house.file(
                 [house.event("member.joined" if kind == "join" else "member.left", crowd.name, house.now, **told)]
             )
-        taking = crowds if turn % 2 else list(reversed(crowds))  # neither side is always the first
+        taking = crowds if number % 2 else list(reversed(crowds))  # neither side is always the first
         took = {crowd: house.settle(places[crowd]) for crowd in taking}
         times.append(tuple(took[crowd] for crowd in crowds))
     return times

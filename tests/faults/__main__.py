@@ -23,6 +23,7 @@ from tests.faults import record
 from tests.faults.breaking import Tally
 from tests.faults.crash.scenes import play
 from tests.faults.engines import BrokenHouse, broken_house
+from tests.faults.house import NotBegunError
 from tests.faults.run import Run
 from tests.house.points import points
 
@@ -56,6 +57,15 @@ class Play:
         return found.faults
 
 
+def tell(tally: Tally, faults: Iterable[str]) -> None:
+    """Count what did not hold: what is there too often, and everything else, which is taken for a loss."""
+    for fault in faults:
+        if any(word in fault for word in ("times", "once", "too many", "the endpoint took")):
+            tally.doubled += 1
+        else:
+            tally.lost += 1
+
+
 class Runner:
     """Plays one thing after the other, in houses that are made anew now and then, and keeps count."""
 
@@ -86,14 +96,14 @@ class Runner:
         began = time.monotonic()
         try:
             found = each.run(house, tally)
+            tell(tally, found)
+        except NotBegunError as fault:
+            tally.unplayed += 1
+            found = [f"not begun: {fault}"]
         except Exception as fault:  # noqa: BLE001 - told, counted, and the next one is played
             traceback.print_exc(limit=-4, chain=False)
             found = [f"{type(fault).__name__}: {fault}"]
-        for fault_found in found:
-            if any(word in fault_found for word in ("times", "once", "too many", "the endpoint took")):
-                tally.doubled += 1
-            else:
-                tally.lost += 1
+            tell(tally, found)
         print(f"{each.words}: {'; '.join(found) or 'held'} ({time.monotonic() - began:.0f} s)", flush=True)
         if found:
             self.failed.append(each.words)

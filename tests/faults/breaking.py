@@ -37,6 +37,7 @@ class Tally:
     skews: int = 0
     payment_faults: int = 0
     callback_faults: int = 0
+    unplayed: int = 0
     lost: int = 0
     doubled: int = 0
 

@@ -27,6 +27,7 @@ _WORDS = {
     "skews": "clocks wrong",
     "payment_faults": "faults of the payment endpoint",
     "callback_faults": "faults of callbacks",
+    "unplayed": "plays that did not come to their fault",
     "lost": "**lost**",
     "doubled": "**doubled**",
 }

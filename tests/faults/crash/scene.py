@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
-from tests.faults.house import FaultHouse, Patient
+from tests.faults.house import FaultHouse, NotBegunError, Patient
 from tests.flows.house import wait
 from tests.flows.parts import ROOT
 from tests.flows.tool import Body, at, ident, in_workspace
@@ -74,7 +74,7 @@ class Scene:
             self.act(turn)
             if self.hit(0.5 if turn < self.nth else 4.0):
                 return
-        raise AssertionError(f"{self.point} was never hit")
+        raise NotBegunError(f"{self.point} was never hit")
 
     def hit(self, seconds: float) -> bool:
         try:
