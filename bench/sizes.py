@@ -14,7 +14,7 @@ from bench.rows import Bench
 #: The small sides: 100 people; 1,000 past facts, of as many people as the long side has.
 FEW_MEMBERS = 100
 FEW_FACTS = 1_000
-#: Facts settled before any is timed: plans are prepared, by each connection of the pool, and pages read.
+#: Facts settled before any is timed: plans are prepared and pages read.
 _WARM = 15
 _FIRST = START + timedelta(seconds=1)
 
