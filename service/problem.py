@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from flask import Flask, Response, g
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
 from billing.core.errors import UnavailableError
@@ -55,16 +55,25 @@ def unavailable(detail: str = "the database does not answer just now") -> Respon
 
 def register(app: Flask) -> None:
     """Answer every fault of `app` as a problem."""
+    app.url_map.merge_slashes = False  # an id left out is a fault to be told, not an address to be guessed
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(UnavailableError, _unavailable)
     app.register_error_handler(Exception, _unforeseen)
+
+
+#: What the framework says of an address names neither the fault nor the way out.
+_NOWHERE = {
+    NotFound.description: "there is nothing at this address; every route is listed at /docs",
+    MethodNotAllowed.description: "this address takes other methods, see Allow; every route is listed at /docs",
+}
 
 
 def _http(fault: HTTPException) -> Response:
     status = fault.code or 500
     name = HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "_").replace("'", "")
     headers = {name: value for name, value in fault.get_headers() if name in {"Allow", "Retry-After", "Location"}}
-    return problem(status, name, fault.description or name, headers)
+    detail = fault.description or name
+    return problem(status, name, _NOWHERE.get(detail, detail), headers)
 
 
 def _unavailable(fault: UnavailableError) -> Response:

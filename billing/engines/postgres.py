@@ -160,6 +160,11 @@ def furnish(port: int, admin: str, password: str) -> None:
             connection.execute("CREATE DATABASE sekisu OWNER sekisu")
 
 
+def was_made(data_dir: Path) -> bool:
+    """Whether a cluster was ever made for `data_dir`, wherever its data lies."""
+    return (data_dir / "postgres" / "password").exists()
+
+
 def start_postgres(data_dir: Path, settings: Mapping[str, str] | None = None) -> Engine:
     """Start PostgreSQL on `data_dir/postgres`, made if missing, and return when role `sekisu` can use it.
 

@@ -10,12 +10,19 @@ from pathlib import Path
 
 import click
 
+from billing.core.errors import SekisuError
 from billing.settings import SECRET_FILES, Settings
 from billing.store.migrate import current
 from service.cli import pgtools
 
 #: Names of the archive's members beside the secret files.
 DUMP, MANIFEST = "database.dump", "manifest.json"
+
+
+class EmptyError(SekisuError):
+    """Nothing would be saved: a backup that holds nothing is worse than none."""
+
+    code = "empty"
 
 
 @click.command()
@@ -25,7 +32,9 @@ def command(path: Path) -> None:
     if path.exists():
         raise click.UsageError(f"{path} is there already; name another file")
     settings = Settings.load(os.environ)
-    with pgtools.database(settings) as url, tempfile.TemporaryDirectory() as folder:
+    with pgtools.there(settings) as url, tempfile.TemporaryDirectory() as folder:
+        if not pgtools.has_tables(url):
+            raise EmptyError("the database is empty: there is nothing to save (see SEKISU_DATA_DIR)")
         dump = Path(folder) / DUMP
         pgtools.run("pg_dump", url, "--format=custom", "--no-owner", f"--file={dump}")
         manifest: dict[str, object] = {

@@ -106,7 +106,8 @@ def _ports(settings: Settings) -> Finding:
             check_port("127.0.0.1", settings.sandbox_port, "SEKISU_SANDBOX_PORT")
     except SekisuError as error:
         what, _, way_out = str(error).partition("; ")
-        return Finding("ports", False, what, way_out)
+        here = "if it is `sekisu up` on another folder that is meant, set SEKISU_DATA_DIR to that one; else "
+        return Finding("ports", False, what, here + way_out)
     return Finding("ports", True, f"{settings.port} is free")
 
 
@@ -170,4 +171,4 @@ def _payments(settings: Settings) -> Finding:
         )
     finally:
         connection.close()
-    return Finding("payment endpoint", True, f"answers ({status})")
+    return Finding("payment endpoint", True, f"somebody answers (HTTP {status} to a charge that nobody knows)")

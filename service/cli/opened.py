@@ -21,9 +21,10 @@ class SchemaError(SekisuError):
 
 @contextlib.contextmanager
 def database() -> Iterator[tuple[Settings, Database]]:
-    """The settings and the database they name. Raises SettingsError, UnavailableError, SchemaError."""
+    """The settings and the database they name. Raises SettingsError, UnavailableError, SchemaError,
+    NoDatabaseError."""
     settings = Settings.load(os.environ)
-    with pgtools.database(settings) as url:
+    with pgtools.there(settings) as url:
         opened = Database(url, size=2)
         try:
             yield settings, opened

@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from billing.core.errors import SekisuError
-from billing.engines.postgres import start_postgres, wheel_binaries
+from billing.engines.postgres import start_postgres, was_made, wheel_binaries
 from billing.settings import Settings
 from service.cli.stack import only_one
 
@@ -35,9 +35,28 @@ class ProgramError(SekisuError):
     code = "program"
 
 
+class NoDatabaseError(SekisuError):
+    """No database was ever made where the settings point to; most often they point to another place than meant."""
+
+    code = "no_database"
+
+
+@contextlib.contextmanager
+def there(settings: Settings) -> Iterator[str]:
+    """As `database`, for who means one that is there. Raises NoDatabaseError."""
+    if not settings.database_url and not was_made(settings.data_dir):
+        raise NoDatabaseError(
+            f"there is no database in {settings.data_dir}: set SEKISU_DATA_DIR to the folder of the service that is "
+            "meant (of `make run`: its .sekisu), or SEKISU_DATABASE_URL; `sekisu up` makes a new one"
+        )
+    with database(settings) as url:
+        yield url
+
+
 @contextlib.contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """The address of the database; the embedded one is started for the time of the block when no `up` runs it."""
+    """The address of the database; the embedded one is started for the time of the block when no `up` runs it, and made
+    where there is none."""
     if settings.database_url:
         yield settings.database_url
         return

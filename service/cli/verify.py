@@ -35,7 +35,7 @@ _QUIET = 2.0
 def command(
     workspace_id: str | None, rounds: int, seed: int | None, heads: list[Paper], papers: bool, as_json: bool
 ) -> None:
-    """Recomputes every line, balance, roster and hash chain from the facts; exit code 1 on any difference.
+    """Recomputes facts, lines, balances, rosters, charges, documents and hash chains; exit code 1 on any difference.
 
     A difference between what the facts say and what was posted is recorded as an `unexplained` alarm, once.
 

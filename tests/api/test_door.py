@@ -101,3 +101,13 @@ def test_a_database_that_is_away_is_503_and_told_when_to_come_again(house: House
     answer = admin.call("GET", "/v1/accounts")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
+
+
+def test_an_address_that_leads_nowhere_is_told_so_and_where_the_routes_are(house: House) -> None:
+    client, headers = house.app.test_client(), {"Authorization": f"Bearer {ADMIN_KEY}"}
+    nowhere = client.get("/v1/nowhere", headers=headers)
+    left_out = client.get("/v1/workspaces//seats", headers=headers)
+    other = client.delete("/v1/workspaces", headers=headers)
+    assert [answer.status_code for answer in (nowhere, left_out, other)] == [404, 404, 405]
+    assert all("/docs" in answer.get_json(force=True)["detail"] for answer in (nowhere, left_out, other))
+    assert "POST" in other.headers["Allow"]

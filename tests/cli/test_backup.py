@@ -86,3 +86,20 @@ def test_what_is_no_backup_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("dear reader")
     refused = cli(restore.command, tmp_path / "data", str(tmp_path / "letter"))
     assert isinstance(refused.exception, restore.RestoreError)
+
+
+def test_nothing_is_no_backup(second: Path) -> None:
+    settings = Settings.load({"SEKISU_DATA_DIR": str(second)})
+    with pgtools.database(settings):
+        pass
+    refused = cli(backup.command, second, str(second / "saved.tar"))
+    assert isinstance(refused.exception, backup.EmptyError)
+    assert not (second / "saved.tar").exists()
+
+
+def test_a_folder_without_a_database_is_named_and_none_is_made_in_it(tmp_path: Path) -> None:
+    refused = cli(backup.command, tmp_path / "data", str(tmp_path / "saved.tar"))
+    assert isinstance(refused.exception, pgtools.NoDatabaseError)
+    assert str(tmp_path / "data") in str(refused.exception)
+    assert "SEKISU_DATA_DIR" in str(refused.exception)
+    assert not (tmp_path / "data" / "postgres").exists()
