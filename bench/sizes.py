@@ -14,7 +14,8 @@ from bench.rows import Bench
 #: The small sides: 100 people; 1,000 past facts, of as many people as the long side has.
 FEW_MEMBERS = 100
 FEW_FACTS = 1_000
-#: Facts settled before any is timed: plans are prepared and pages read.
+#: Facts settled before any is timed: plans are prepared and pages read. With those that are timed they must not be
+#: more than the people of the small side, each of whom leaves once.
 _WARM = 15
 _FIRST = START + timedelta(seconds=1)
 

@@ -34,7 +34,10 @@ def command(path: Path) -> None:
     settings = Settings.load(os.environ)
     with pgtools.there(settings) as url, tempfile.TemporaryDirectory() as folder:
         if not pgtools.has_tables(url):
-            raise EmptyError("the database is empty: there is nothing to save (see SEKISU_DATA_DIR)")
+            raise EmptyError(
+                "the database is empty, so there is nothing to save: is another one meant? It is named by "
+                f"SEKISU_DATA_DIR (now {settings.data_dir}) or SEKISU_DATABASE_URL"
+            )
         dump = Path(folder) / DUMP
         pgtools.run("pg_dump", url, "--format=custom", "--no-owner", f"--file={dump}")
         manifest: dict[str, object] = {
